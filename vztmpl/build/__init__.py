@@ -1,0 +1,1 @@
+"""Building templates: a recipe becomes a tree, the tree a template."""

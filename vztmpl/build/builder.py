@@ -1,0 +1,169 @@
+"""The flow of a build: a recipe becomes a signed template."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol
+
+from vztmpl import __version__, kernel
+from vztmpl.build.clean import clean
+from vztmpl.build.customise import customise
+from vztmpl.build.mmdebstrap import Mmdebstrap
+from vztmpl.build.recipe import Recipe
+from vztmpl.errors import ConfigError, during
+from vztmpl.files import locked, remove_abandoned, remove_tree, replacing
+from vztmpl.progress import Progress
+from vztmpl.run import run
+from vztmpl.template import archive
+from vztmpl.template.manifest import Manifest, TemplateFiles
+
+_TMPFS_NEEDS_BYTES = 4 << 30
+
+Sign = Callable[[bytes], bytes]
+"""Makes the detached signature of a manifest."""
+
+
+class Bootstrapper(Protocol):
+    """What every bootstrapper can do; one small module each."""
+
+    program: str
+
+    def bootstrap(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
+        """Fill the empty folder ``tree``."""
+
+    def packages(self, tree: Path) -> dict[str, str]:
+        """Return the installed packages, name to version."""
+
+    def epoch(self, tree: Path) -> int:
+        """Return the date of the newest input, in seconds since 1970."""
+
+    def version(self) -> str:
+        """Return the program's version."""
+
+
+BOOTSTRAPPERS: dict[str, Callable[[], Bootstrapper]] = {"mmdebstrap": Mmdebstrap}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """Where building happens."""
+
+    folder: Path
+    """Trees are built below it; nothing stays there."""
+    locks: Path
+    tmpfs: bool
+    """Whether trees may be built in memory when there is enough."""
+
+
+def build(
+    recipe: Recipe, out: Path, workshop: Workshop, sign: Sign | None, progress: Progress
+) -> tuple[Manifest, TemplateFiles]:
+    """Build a template into the folder ``out``; without ``sign`` it stays unsigned.
+
+    The process gets a mount namespace of its own. The files appear under their final names only
+    when all is done, the manifest last.
+    """
+    bootstrapper = _bootstrapper(recipe)
+    files = TemplateFiles.of(out, str(recipe.name))
+    out.mkdir(parents=True, exist_ok=True)
+    with (
+        locked(workshop.locks / f"build-{recipe.name}.lck"),
+        during(f"building {recipe.name}"),
+        _tree(recipe, workshop) as tree,
+    ):
+        for file in files.all:
+            remove_abandoned(file)
+        progress.phase(f"bootstrapping with {bootstrapper.program}")
+        bootstrapper.bootstrap(recipe, tree, progress)
+        epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or bootstrapper.epoch(tree))
+        progress.phase("customising")
+        customise(recipe, tree, epoch, progress)
+        packages = bootstrapper.packages(tree)
+        progress.phase("cleaning")
+        clean(tree, epoch)
+        tools = _tools(bootstrapper)
+        with ExitStack() as placing:  # leaves in reverse order: archive, signature, manifest
+            manifest_file = placing.enter_context(replacing(files.manifest))
+            signature_file = placing.enter_context(replacing(files.signature))
+            archive_file = placing.enter_context(replacing(files.archive))
+            progress.phase("packing", _size_bytes(tree))
+            packed = archive.pack(tree, archive_file, epoch, progress.advance)
+            manifest = Manifest(
+                name=str(recipe.name),
+                serial=_serial(),
+                digest=packed.digest,
+                sha256=packed.sha256,
+                size_bytes=packed.size_bytes,
+                unpacked_bytes=packed.unpacked_bytes,
+                epoch=epoch,
+                description=recipe.description,
+                recipe=recipe.digest,
+                packages=packages,
+                tools=tools,
+            )
+            manifest_file.write(manifest.to_json())
+            if sign:
+                progress.phase("signing")
+                signature_file.write(sign(manifest.to_json()))
+        if not sign:
+            files.signature.unlink()
+    return manifest, files
+
+
+def _bootstrapper(recipe: Recipe) -> Bootstrapper:
+    try:
+        return BOOTSTRAPPERS[recipe.bootstrapper]()
+    except KeyError as error:
+        problem = f"{recipe.bootstrapper!r} is not one of {', '.join(BOOTSTRAPPERS)}"
+        raise ConfigError(recipe.name, "bootstrapper", problem) from error
+
+
+@contextmanager
+def _tree(recipe: Recipe, workshop: Workshop) -> Iterator[Path]:
+    """Yield a path for the tree, in memory when it fits, and remove all of it afterwards."""
+    place = workshop.folder / str(recipe.name)
+    remove_tree(place)
+    remove_abandoned(place)
+    place.mkdir(parents=True)
+    kernel.own_mount_namespace()  # whatever is mounted from here on goes with this process
+    in_memory = workshop.tmpfs and _available_bytes() >= _TMPFS_NEEDS_BYTES
+    try:
+        if in_memory:
+            kernel.mount("vztmpl-build", place, "tmpfs", options="mode=755,size=50%")
+        tree = place / "tree"
+        tree.mkdir()
+        yield tree
+    finally:
+        if in_memory:
+            kernel.unmount(place, lazily=True)
+        remove_tree(place)
+
+
+def _available_bytes() -> int:
+    for line in Path("/proc/meminfo").read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return 0
+
+
+def _size_bytes(tree: Path) -> int:
+    return int(run(["du", "--summarize", "--apparent-size", "--block-size=1", tree]).split()[0])
+
+
+def _tools(bootstrapper: Bootstrapper) -> dict[str, str]:
+    return {
+        "vztmpl": __version__,
+        bootstrapper.program: bootstrapper.version(),
+        "tar": run(["tar", "--version"]).splitlines()[0].split()[-1],
+        "libzstd": archive.library_version(),
+    }
+
+
+def _serial() -> str:
+    """Name this build by its time; SOURCE_DATE_EPOCH stands in for the clock when it is set."""
+    fixed = os.environ.get("SOURCE_DATE_EPOCH")
+    when = datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC)
+    return f"{when:%Y%m%dT%H%MZ}"

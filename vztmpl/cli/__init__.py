@@ -1,0 +1,1 @@
+"""The command line: parses, joins the parts, shows errors. No other logic."""

@@ -1,0 +1,117 @@
+"""Files that are never half-written, and locks.
+
+Every lasting file or folder is made under another name beside its own and renamed into place,
+so a reader sees the old one or the new one and nothing between. What a killed process leaves is
+called ``.NAME.XXXXXXXX`` and ``remove_abandoned`` finds it.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from vztmpl.errors import LockedError
+
+
+@contextmanager
+def replacing(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """Yield a file that becomes ``path`` if the block ends well."""
+    partial = _name_beside(path)
+    try:
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.chmod(mode)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_text(path: Path, text: str, mode: int = 0o644) -> None:
+    """Replace the whole content of ``path`` at once."""
+    with replacing(path, mode) as file:
+        file.write(text.encode(errors="surrogateescape"))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``path`` that becomes ``path`` if the block ends well."""
+    partial = _name_beside(path)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.rename(path)
+    except BaseException:
+        remove_tree(partial)
+        raise
+    sync_folder(path.parent)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all below it; one that is not there is fine.
+
+    Its final name is free at once: the folder is renamed before the slow part.
+    """
+    import shutil
+
+    doomed = path if path.name.startswith(".") else _name_beside(path)
+    if doomed != path:
+        try:
+            path.rename(doomed)
+        except FileNotFoundError:
+            return
+    shutil.rmtree(doomed, ignore_errors=False)
+
+
+def remove_abandoned(path: Path) -> None:
+    """Remove what killed processes left beside ``path``; call it with ``path``'s lock held."""
+    import shutil
+
+    for left in path.parent.glob(f".{path.name}.????????"):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, *, shared: bool = False, wait: bool = False) -> Iterator[None]:
+    """Hold an advisory lock on ``path`` for the length of the block.
+
+    The lock file is left behind on purpose: removing it would let two processes hold locks on
+    two different files of the same name. Its content is the process id of the last holder.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    how = (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, how)
+        except BlockingIOError as error:
+            holder = path.read_text().strip()
+            raise LockedError(
+                f"{path} is locked" + (f" by process {holder}" if holder else ""),
+                hint="wait until the other command is done; the lock goes with its process",
+            ) from error
+        if not shared:
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+        yield
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _name_beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}")

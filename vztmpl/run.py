@@ -1,0 +1,164 @@
+"""Running external programs: the only module that imports subprocess.
+
+Programs get a list of arguments, no stdin, a rebuilt environment and the C.UTF-8 locale.
+``subprocess`` costs several milliseconds to import, so it is imported where it is used: a verb
+that only replaces itself with another program (``replace``) never pays for it.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NoReturn
+
+from vztmpl.errors import CommandError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+_KEPT = ("PATH", "TMPDIR", "VZ_SYSROOT", "http_proxy", "https_proxy", "no_proxy")
+_STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_TAIL_LINES = 20
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    stdin: str = "",
+    env: Mapping[str, str] | None = None,
+    ok: Sequence[int] = (0,),
+    on_line: Callable[[str], None] | None = None,
+    pass_fds: Sequence[int] = (),
+) -> str:
+    """Run a program to its end and return what it wrote to stdout and stderr, mixed.
+
+    ``on_line`` is told of each line as it comes. A status that is not in ``ok`` is a CommandError.
+    """
+    lines: list[str] = []
+    with _start(argv, env, pass_fds, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
+        if stdin:
+            process.stdin.write(stdin)
+        process.stdin.close()
+        for line in process.stdout:
+            lines.append(line)
+            if on_line:
+                on_line(line.rstrip("\n"))
+    if process.returncode not in ok:
+        raise CommandError(_texts(argv), process.returncode, "".join(lines[-_TAIL_LINES:]))
+    return "".join(lines)
+
+
+@contextmanager
+def piped(
+    argv: Sequence[str | Path], *, feed: bool = False, env: Mapping[str, str] | None = None
+) -> "Iterator[IO[bytes]]":
+    """Yield a program's stdout, or its stdin when ``feed`` is set; the block's end waits for it.
+
+    What it says on stderr becomes the tail of the CommandError.
+    """
+    import subprocess
+    import tempfile
+
+    with tempfile.TemporaryFile() as said:
+        stdin, stdout = (subprocess.PIPE, said) if feed else (subprocess.DEVNULL, subprocess.PIPE)
+        with (
+            _translated(argv),
+            subprocess.Popen(
+                _texts(argv), stdin=stdin, stdout=stdout, stderr=said, env=environment(env)
+            ) as process,
+        ):
+            pipe = process.stdin if feed else process.stdout
+            assert pipe is not None  # noqa: S101
+            try:
+                yield pipe
+                pipe.close()
+            except BrokenPipeError:
+                pass  # the program's own status and words say why
+            except BaseException:
+                process.kill()
+                raise
+        if process.returncode:
+            said.seek(0)
+            tail = b"".join(said.readlines()[-_TAIL_LINES:]).decode(errors="replace")
+            raise CommandError(_texts(argv), process.returncode, tail)
+
+
+def attached(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> int:
+    """Run a program on our own stdin, stdout and stderr; return its exit status.
+
+    Interrupts from the terminal are the program's to handle while it runs.
+    """
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _translated(argv):
+            pid = os.posix_spawnp(
+                str(argv[0]), _texts(argv), environment(env), setsigdef=[signal.SIGINT]
+            )
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def replace(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None) -> NoReturn:
+    """Become another program; does not return."""
+    with _translated(argv):
+        os.execvpe(str(argv[0]), _texts(argv), environment(env))
+
+
+def confined(argv: Sequence[str | Path]) -> list[str]:
+    """Wrap a command in pid and mount namespaces of its own.
+
+    Nothing that it starts outlives it, and all of it dies with us, however we die. Package
+    scripts start daemons that would otherwise hold our pipes open for ever.
+    """
+    keep = ["setpriv", "--pdeathsig=KILL", "--"]
+    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
+    return [*keep, *own, *_texts(argv)]
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Make the environment that programs get: what matters of ours, the C.UTF-8 locale, extras."""
+    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    kept.setdefault("PATH", _STANDARD_PATH)
+    return {**kept, "LC_ALL": "C.UTF-8", "HOME": "/root", **(extra or {})}
+
+
+def _start(
+    argv: Sequence[str | Path],
+    env: Mapping[str, str] | None,
+    pass_fds: Sequence[int],
+    *,
+    text: bool,
+) -> "subprocess.Popen[str]":
+    import subprocess
+
+    with _translated(argv):
+        return subprocess.Popen(
+            _texts(argv),
+            env=environment(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=text,
+            errors="replace",
+            pass_fds=pass_fds,
+        )
+
+
+@contextmanager
+def _translated(argv: Sequence[str | Path]) -> "Iterator[None]":
+    try:
+        yield
+    except FileNotFoundError as error:
+        if error.filename not in (None, str(argv[0])):
+            raise
+        hint = "`vztmpl doctor` says what this machine lacks and how to get it"
+        raise CommandError(_texts(argv), 127, f"{argv[0]} is not installed", hint=hint) from error
+
+
+def _texts(argv: Iterable[str | Path]) -> list[str]:
+    return [os.fspath(argument) for argument in argv]

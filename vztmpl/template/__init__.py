@@ -1,0 +1,1 @@
+"""What a template is: its name, archive, manifest, signature, and the index that lists it."""

@@ -1,0 +1,182 @@
+"""The archive of a template: a tree as a deterministic tar, compressed with zstandard.
+
+GNU tar walks the tree (it keeps xattrs, ACLs and sparse files, and is many times faster than
+``tarfile``); python-zstandard compresses. The same tree gives the same tar: members sorted by
+name in the C locale, numeric owners, no time newer than the epoch, pax headers without access
+and change times or a process id. Compressed bytes are the same for any number of threads (1 and
+more), but not for another libzstd: the identity of a template is the digest of its tar.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Protocol, cast
+
+import zstandard
+
+from vztmpl.errors import CommandError, VerificationError, VztmplError
+from vztmpl.run import piped
+
+LEVEL = 9
+_WINDOW_LOG = 27
+_CHUNK = 1 << 20
+_NEVER_PACKED = ("./dev/*", "./proc/*", "./sys/*", "./run/*")
+_XATTRS = ("--xattrs", "--xattrs-include=*", "--acls")
+
+Progress = Callable[[int], None]
+"""Told how many more bytes are done."""
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def hexdigest(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """What packing gave: sizes in bytes, sha256 in hex."""
+
+    digest: str
+    sha256: str
+    size_bytes: int
+    unpacked_bytes: int
+
+
+def pack(tree: Path, archive: IO[bytes], epoch: int, progress: Progress | None = None) -> Packed:
+    """Write ``tree`` as a compressed tar; ``epoch`` is the newest time that a member may have."""
+    inside = hashlib.sha256()
+    outside = _HashingWriter(archive)
+    unpacked = 0
+    compressor = zstandard.ZstdCompressor(compression_params=_parameters())
+    with (
+        piped(_pack_command(tree, epoch)) as tar,
+        compressor.stream_writer(cast("IO[bytes]", outside), closefd=False) as writer,
+    ):
+        for chunk in _chunks(tar):
+            inside.update(chunk)
+            writer.write(chunk)
+            unpacked += len(chunk)
+            if progress:
+                progress(len(chunk))
+    return Packed(
+        digest=inside.hexdigest(),
+        sha256=outside.hash.hexdigest(),
+        size_bytes=outside.size_bytes,
+        unpacked_bytes=unpacked,
+    )
+
+
+def unpack(
+    archive: Path, folder: Path, digest: str, unpacked_bytes: int, progress: Progress | None = None
+) -> None:
+    """Unpack into the empty ``folder``; VerificationError unless the tar is exactly as named.
+
+    The caller throws ``folder`` away when this fails.
+    """
+    try:
+        with piped(_unpack_command(folder), feed=True) as tar:
+            for chunk in _verified(archive, digest, unpacked_bytes):
+                tar.write(chunk)
+                if progress:
+                    progress(len(chunk))
+    except CommandError as error:
+        if "No space left on device" in error.tail:
+            hint = f"{unpacked_bytes / 1e6:.0f} MB are needed"
+            raise VztmplError(f"{folder.parent}: the disk is full", hint=hint) from error
+        raise
+
+
+def check(
+    archive: Path, digest: str, unpacked_bytes: int, progress: Progress | None = None
+) -> None:
+    """Read an archive to its end; VerificationError unless the tar is exactly as named."""
+    for chunk in _verified(archive, digest, unpacked_bytes):
+        if progress:
+            progress(len(chunk))
+
+
+def sha256_of(path: Path) -> tuple[str, int]:
+    """Return sha256 (hex) and size in bytes of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return digest, file.tell()
+
+
+def library_version() -> str:
+    """Return the version of libzstd, which decides the compressed bytes."""
+    return ".".join(str(part) for part in zstandard.ZSTD_VERSION)
+
+
+def _verified(archive: Path, digest: str, unpacked_bytes: int) -> Iterator[bytes]:
+    """Yield the tar; the last error comes after the last byte, so use nothing before the end."""
+    hash_: _Hash = hashlib.sha256()
+    left = unpacked_bytes
+    with _damaged_is_unverified(archive), archive.open("rb") as file:
+        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
+        with decompressor.stream_reader(file, read_across_frames=True) as reader:
+            for chunk in _chunks(reader):
+                left -= len(chunk)
+                if left < 0:
+                    raise VerificationError(f"{archive} is larger than its manifest says")
+                hash_.update(chunk)
+                yield chunk
+    if left or hash_.hexdigest() != digest:
+        raise VerificationError(
+            f"{archive} does not hold what its manifest says",
+            hint="it was altered or cut short; fetch or build it again",
+        )
+
+
+@contextmanager
+def _damaged_is_unverified(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except zstandard.ZstdError as error:
+        hint = "it was altered or cut short; fetch or build it again"
+        raise VerificationError(f"{archive} is damaged: {error}", hint=hint) from error
+
+
+def _chunks(file: IO[bytes] | zstandard.ZstdDecompressionReader) -> Iterator[bytes]:
+    while chunk := file.read(_CHUNK):
+        yield chunk
+
+
+def _pack_command(tree: Path, epoch: int) -> Sequence[str]:
+    return [
+        "tar", "--create", "--file=-", f"--directory={tree}", "--one-file-system",
+        "--sort=name", "--numeric-owner", f"--mtime=@{epoch}", "--clamp-mtime", "--format=pax",
+        "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
+        *_XATTRS, "--xattrs-exclude=security.selinux", "--xattrs-exclude=system.*",
+        *(f"--exclude={pattern}" for pattern in _NEVER_PACKED), "--anchored",
+        ".",
+    ]  # fmt: skip
+
+
+def _unpack_command(folder: Path) -> Sequence[str]:
+    return [
+        "tar", "--extract", "--file=-", f"--directory={folder}",
+        "--numeric-owner", "--same-owner", "--preserve-permissions", "--delay-directory-restore",
+        *_XATTRS, "--anchored", "--exclude=./dev/*",
+    ]  # fmt: skip
+
+
+def _parameters() -> zstandard.ZstdCompressionParameters:
+    return zstandard.ZstdCompressionParameters.from_level(
+        LEVEL, threads=-1, window_log=_WINDOW_LOG, enable_ldm=True, write_checksum=True
+    )
+
+
+class _HashingWriter:
+    """A file that knows the sha256 and the size of what was written to it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.hash: _Hash = hashlib.sha256()
+        self.size_bytes = 0
+
+    def write(self, data: bytes) -> int:
+        self.hash.update(data)
+        self.size_bytes += len(data)
+        return self._file.write(data)

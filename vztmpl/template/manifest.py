@@ -1,0 +1,136 @@
+"""The manifest: what a template's publisher says of it, as signed JSON beside the archive.
+
+A template is three files: ``NAME.tar.zst``, ``NAME.json`` (this), and ``NAME.json.asc``, a detached
+OpenPGP signature over the manifest. The manifest holds every digest, so one signature covers all.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+from vztmpl.errors import ConfigError, NotFoundError, VerificationError, VztmplError
+from vztmpl.table import Table
+from vztmpl.template.name import TemplateName
+
+FORMAT = 1
+MAX_BYTES = 4 << 20
+ARCHIVE_SUFFIX = ".tar.zst"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SERIAL = re.compile(r"\d{8}T\d{4}Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """One build of a template."""
+
+    name: str
+    serial: str
+    """When it was built, UTC, as ``20261123T0624Z``."""
+    digest: str
+    """sha256 (hex) of the uncompressed tar: the template's identity."""
+    sha256: str
+    """sha256 (hex) of the compressed file."""
+    size_bytes: int
+    """Of the compressed file."""
+    unpacked_bytes: int
+    """Of the uncompressed tar."""
+    epoch: int
+    """SOURCE_DATE_EPOCH of the build: no file is newer (seconds since 1970)."""
+    description: str = ""
+    recipe: str = ""
+    """sha256 (hex) of the resolved recipe."""
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Package name (with ``:arch`` where the package manager says so) to version."""
+    tools: Mapping[str, str] = field(default_factory=dict)
+    """Versions of what made it: vztmpl, the bootstrapper, tar, libzstd."""
+
+    @classmethod
+    def parse(cls, data: bytes, where: object) -> Self:
+        """Read a manifest; VerificationError when it is not one of ours, whole and typed."""
+        try:
+            value = json.loads(data)
+            if not isinstance(value, dict):
+                raise VerificationError(f"{where}: is not a JSON object")
+            return cls._from_table(Table(value, where))
+        except (ValueError, RecursionError, ConfigError) as error:
+            raise VerificationError(
+                f"not a manifest: {error if isinstance(error, ConfigError) else where}",
+                hint="fetch or build the template again",
+            ) from error
+
+    @classmethod
+    def _from_table(cls, table: Table) -> Self:
+        if (version := table.take("format", int)) != FORMAT:
+            raise table.error("format", f"is {version}; this vztmpl reads {FORMAT}")
+        manifest = cls(
+            name=table.take("name", str),
+            serial=table.take("serial", str),
+            digest=table.take("digest", str),
+            sha256=table.take("sha256", str),
+            size_bytes=table.take("size_bytes", int),
+            unpacked_bytes=table.take("unpacked_bytes", int),
+            epoch=table.take("epoch", int),
+            description=table.take("description", str, ""),
+            recipe=table.take("recipe", str, ""),
+            packages=table.take("packages", dict, {}),
+            tools=table.take("tools", dict, {}),
+        )
+        manifest._check(table)
+        return manifest
+
+    def _check(self, table: Table) -> None:
+        try:
+            TemplateName.parse(self.name)
+        except VztmplError as error:
+            raise table.error("name", str(error)) from error
+        if not _SERIAL.fullmatch(self.serial):
+            raise table.error("serial", f"{self.serial!r} is not like 20261123T0624Z")
+        for key, value in (("digest", self.digest), ("sha256", self.sha256)):
+            if not _SHA256.fullmatch(value):
+                raise table.error(key, "is not a sha256 in hex")
+        if min(self.size_bytes, self.unpacked_bytes, self.epoch) < 0:
+            raise table.error("size_bytes, unpacked_bytes, epoch", "must not be negative")
+
+    def to_json(self) -> bytes:
+        """Return the bytes that are signed: sorted keys, UTF-8, a newline at the end."""
+        return (
+            json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True) + "\n"
+        ).encode()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateFiles:
+    """The three files of a template, side by side in one folder."""
+
+    archive: Path
+    manifest: Path
+    signature: Path
+
+    @classmethod
+    def of(cls, folder: Path, name: str) -> Self:
+        """Name the files that a template has in a folder, there or not."""
+        return cls(
+            archive=folder / f"{name}{ARCHIVE_SUFFIX}",
+            manifest=folder / f"{name}.json",
+            signature=folder / f"{name}.json.asc",
+        )
+
+    @classmethod
+    def beside(cls, archive: Path) -> Self:
+        """Name the files that belong to an archive; NotFoundError when the archive is missing."""
+        if not archive.name.endswith(ARCHIVE_SUFFIX):
+            hint = f"give the NAME{ARCHIVE_SUFFIX}; its manifest and signature are found beside it"
+            raise NotFoundError(f"{archive} is not a template", hint=hint)
+        if not archive.is_file():
+            raise NotFoundError(
+                f"{archive}: no such template", hint="`vztmpl list` shows those here"
+            )
+        return cls.of(archive.parent, archive.name.removesuffix(ARCHIVE_SUFFIX))
+
+    @property
+    def all(self) -> tuple[Path, Path, Path]:
+        """The three, in the order in which they are put in place: the manifest makes a template."""
+        return self.archive, self.signature, self.manifest

@@ -1,0 +1,38 @@
+"""Template names the OpenVZ way: ``<os>-<version>-<arch>[-<set>]``."""
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from vztmpl.errors import UsageError
+
+ARCHITECTURES = ("x86_64", "x86", "aarch64", "armv7", "ppc64le", "riscv64", "s390x")
+_NAME = re.compile(
+    rf"(?P<os>[a-z0-9]+(?:-[a-z]+)*)-(?P<version>[a-z0-9.]+)-(?P<arch>{'|'.join(ARCHITECTURES)})"
+    r"(?:-(?P<set>[a-z0-9]+(?:-[a-z0-9]+)*))?"
+)
+_MAX_LENGTH = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplateName:
+    """A template's name in parts; ``str()`` puts it together."""
+
+    os: str
+    version: str
+    arch: str
+    set: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Take a name apart; UsageError when it is not one."""
+        match = _NAME.fullmatch(text)
+        if not match or len(text) > _MAX_LENGTH:
+            raise UsageError(
+                f"{text!r} is not a template name",
+                hint="names look like debian-12-x86_64 or debian-12-x86_64-minimal",
+            )
+        return cls(**{part: value or "" for part, value in match.groupdict().items()})
+
+    def __str__(self) -> str:
+        return "-".join(part for part in (self.os, self.version, self.arch, self.set) if part)

@@ -1,0 +1,190 @@
+"""OpenPGP through python-gnupg: a keyring of our own to sign, given public keys to verify.
+
+The user's ``~/.gnupg`` is never touched. Signing and verifying work on small texts (manifests,
+indexes), which is also why python-gnupg's trouble with large files given by path can't bite.
+"""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import gnupg
+
+from vztmpl.errors import NotFoundError, VerificationError, VztmplError
+from vztmpl.files import locked
+from vztmpl.run import run
+
+_FINGERPRINT = re.compile(r"[0-9A-F]{40}")
+_BAD_NAME = re.compile(r"[<>\n\x00]|^\W|^.{0,4}$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """A key of our keyring."""
+
+    fingerprint: str
+    user_id: str
+    secret: bool
+    """Whether we can sign with it."""
+
+
+class Keyring:
+    """A gpg home folder of our own; its agent lives only as long as a call needs it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def generate(self, name: str, email: str) -> str:
+        """Make an Ed25519 signing key without a passphrase; return its fingerprint."""
+        if _BAD_NAME.search(name) or "@" not in email or _BAD_NAME.search(email):
+            raise VztmplError(
+                f"no key can be made for {name!r} <{email}>",
+                hint="--name wants at least 5 letters, --email an address",
+            )
+        with self._gpg() as gpg:
+            wanted = gpg.gen_key_input(
+                key_type="EDDSA", key_curve="ed25519", key_usage="sign",
+                name_real=name, name_email=email, no_protection=True, expire_date="0",
+            )  # fmt: skip
+            made = gpg.gen_key(wanted)
+            if not made.fingerprint:
+                raise _failed("gpg made no key", made.stderr)
+            return str(made.fingerprint)
+
+    def keys(self) -> list[Key]:
+        """Return all keys, those that can sign first."""
+        with self._gpg() as gpg:
+            secret = {key["fingerprint"] for key in gpg.list_keys(secret=True)}
+            keys = [
+                Key(
+                    fingerprint=key["fingerprint"],
+                    user_id=key["uids"][0] if key["uids"] else "",
+                    secret=key["fingerprint"] in secret,
+                )
+                for key in gpg.list_keys()
+            ]
+        return sorted(keys, key=lambda key: (not key.secret, key.user_id))
+
+    def signing_key(self, wanted: str = "") -> str:
+        """Return the fingerprint to sign with: the wanted one, or the only one there is."""
+        ours = [key for key in self.keys() if key.secret]
+        if wanted:
+            ours = [key for key in ours if _means(wanted, key)]
+        if len(ours) == 1:
+            return ours[0].fingerprint
+        if not ours:
+            what = f"no secret key {wanted}" if wanted else "no key to sign with"
+            hint = "`vztmpl key generate --name NAME --email ADDRESS` makes one"
+            raise NotFoundError(f"{what} in {self._folder}", hint=hint)
+        raise NotFoundError(
+            f"{len(ours)} keys could sign",
+            hint="name one with --sign: `vztmpl key list` shows them",
+        )
+
+    def export(self, wanted: str) -> str:
+        """Return a public key, armoured."""
+        for key in self.keys():
+            if _means(wanted, key):
+                with self._gpg() as gpg:
+                    return str(gpg.export_keys(key.fingerprint))
+        hint = "`vztmpl key list` shows those there are"
+        raise NotFoundError(f"no key {wanted} in {self._folder}", hint=hint)
+
+    def import_keys(self, armoured: bytes) -> list[str]:
+        """Take in public or secret keys; return their fingerprints."""
+        with self._gpg() as gpg:
+            result = gpg.import_keys(armoured)
+            if not result.fingerprints:
+                raise _failed("that is not an OpenPGP key", result.stderr)
+            return list(dict.fromkeys(result.fingerprints))
+
+    def sign(self, data: bytes, fingerprint: str, *, clear: bool = False) -> bytes:
+        """Return a detached armoured signature, or the clear-signed text."""
+        with self._gpg() as gpg:
+            signed = gpg.sign(data, keyid=fingerprint, detach=not clear, clearsign=clear)
+            if not signed.data:
+                raise _failed(f"gpg did not sign with {fingerprint}", signed.stderr)
+            return bytes(signed.data)
+
+    @contextmanager
+    def _gpg(self) -> Iterator[gnupg.GPG]:
+        """Yield gpg on this folder; one at a time, and no agent stays behind."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with locked(self._folder / "vztmpl.lock", wait=True):
+            try:
+                yield _gpg(self._folder)
+            finally:
+                run(["gpgconf", "--homedir", self._folder, "--kill", "all"])
+
+
+def fingerprints(public_keys: bytes) -> list[str]:
+    """Return the fingerprints in a file of public keys; VztmplError when it holds none."""
+    with _trusting(public_keys) as (_, found):
+        return sorted(found)
+
+
+def verify_detached(data: bytes, signature: bytes, public_keys: bytes, what: object) -> str:
+    """Check a detached signature; return the signer's fingerprint.
+
+    VerificationError unless one of ``public_keys`` made it and still may.
+    """
+    with _trusting(public_keys) as (gpg, trusted), tempfile.NamedTemporaryFile() as file:
+        file.write(signature)
+        file.flush()
+        return _signer(gpg.verify_data(file.name, data), trusted, what)
+
+
+def verify_clear(signed: bytes, public_keys: bytes, what: object) -> tuple[bytes, str]:
+    """Check a clear-signed text; return what was signed, and the signer's fingerprint.
+
+    Only what gpg itself says was covered by the signature is returned.
+    """
+    with _trusting(public_keys) as (gpg, trusted):
+        result = gpg.decrypt(signed)
+        return bytes(result.data), _signer(result, trusted, what)
+
+
+@contextmanager
+def _trusting(public_keys: bytes) -> Iterator[tuple[gnupg.GPG, set[str]]]:
+    """Yield a gpg that knows just these keys, and their fingerprints."""
+    with tempfile.TemporaryDirectory(prefix="vztmpl-") as folder:
+        gpg = _gpg(Path(folder), "--no-autostart")
+        found = set(gpg.import_keys(public_keys).fingerprints)
+        if not found:
+            raise VztmplError(
+                "that is not an OpenPGP public key", hint="`vztmpl key export` makes one"
+            )
+        yield gpg, found
+
+
+def _signer(result: gnupg.Verify | gnupg.Crypt, trusted: set[str], what: object) -> str:
+    signer = result.pubkey_fingerprint or result.fingerprint
+    if not result.valid or signer not in trusted:
+        reason = result.status or "no signature"
+        raise VerificationError(
+            f"{what}: no valid signature by a trusted key ({reason})",
+            hint="the file or its signature was altered, or another key made it",
+        )
+    return str(signer)
+
+
+def _gpg(folder: Path, *options: str) -> gnupg.GPG:
+    try:
+        return gnupg.GPG(gnupghome=str(folder), options=["--no-options", *options])
+    except OSError as error:
+        raise VztmplError("gpg is not installed", hint="apt-get install gpg gpg-agent") from error
+
+
+def _means(wanted: str, key: Key) -> bool:
+    text = wanted.upper().replace(" ", "").removeprefix("0X")
+    if _FINGERPRINT.fullmatch(text):
+        return text == key.fingerprint
+    return bool(text) and (key.fingerprint.endswith(text) or wanted in key.user_id)
+
+
+def _failed(what: str, said: str) -> VztmplError:
+    lines = [line for line in said.splitlines() if not line.startswith("[GNUPG:]")]
+    return VztmplError(f"{what}: {lines[-1] if lines else 'gpg said nothing'}")
