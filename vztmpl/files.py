@@ -9,6 +9,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import ENOSPC
 from pathlib import Path
 from typing import IO
 
@@ -26,8 +27,10 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[IO[bytes]]:
             os.fsync(file.fileno())
         partial.chmod(mode)
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno == ENOSPC and not error.filename:
+            error.filename = str(path)  # a failed write does not say of what
         raise
     sync_folder(path.parent)
 

@@ -7,7 +7,7 @@ that only replaces itself with another program (``replace``) never pays for it.
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
@@ -38,13 +38,18 @@ def run(
     lines: list[str] = []
     with _start(argv, env, pass_fds, text=True) as process:
         assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
-        if stdin:
-            process.stdin.write(stdin)
-        process.stdin.close()
-        for line in process.stdout:
-            lines.append(line)
-            if on_line:
-                on_line(line.rstrip("\n"))
+        try:
+            with suppress(BrokenPipeError):  # it may end without reading; its status says why
+                process.stdin.write(stdin)
+            with suppress(BrokenPipeError):
+                process.stdin.close()
+            for line in process.stdout:
+                lines.append(line)
+                if on_line:
+                    on_line(line.rstrip("\n"))
+        except BaseException:
+            process.kill()
+            raise
     if process.returncode not in ok:
         raise CommandError(_texts(argv), process.returncode, "".join(lines[-_TAIL_LINES:]))
     return "".join(lines)
@@ -56,11 +61,13 @@ def piped(
 ) -> "Iterator[IO[bytes]]":
     """Yield a program's stdout, or its stdin when ``feed`` is set; the block's end waits for it.
 
-    What it says on stderr becomes the tail of the CommandError.
+    What it says on stderr becomes the tail of the CommandError. A program that ends before it has
+    read all that it was fed has failed, whatever its status.
     """
     import subprocess
     import tempfile
 
+    whole = False
     with tempfile.TemporaryFile() as said:
         stdin, stdout = (subprocess.PIPE, said) if feed else (subprocess.DEVNULL, subprocess.PIPE)
         with (
@@ -74,12 +81,14 @@ def piped(
             try:
                 yield pipe
                 pipe.close()
-            except BrokenPipeError:
-                pass  # the program's own status and words say why
+                whole = True
+            except BrokenPipeError:  # the program's own status and words say why
+                with suppress(BrokenPipeError):
+                    pipe.close()
             except BaseException:
                 process.kill()
                 raise
-        if process.returncode:
+        if process.returncode or not whole:
             said.seek(0)
             tail = b"".join(said.readlines()[-_TAIL_LINES:]).decode(errors="replace")
             raise CommandError(_texts(argv), process.returncode, tail)
@@ -107,6 +116,23 @@ def replace(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None)
     """Become another program; does not return."""
     with _translated(argv):
         os.execvpe(str(argv[0]), _texts(argv), environment(env))
+
+
+def launch(
+    argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, output: Path
+) -> None:
+    """Run a program that goes on in the background; return when its first process has ended.
+
+    Inheritable descriptors stay open in it; what it says goes to the file ``output``.
+    """
+    words = _texts(argv)
+    log = (os.POSIX_SPAWN_OPEN, 1, str(output), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    null = (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)
+    actions = [null, log, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    with _translated(argv):
+        child = os.posix_spawnp(words[0], words, environment(env), file_actions=actions)
+    if status := os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
+        raise CommandError(words, status, output.read_text(errors="replace"))
 
 
 def confined(argv: Sequence[str | Path]) -> list[str]:

@@ -46,6 +46,10 @@ class Node(NamedTuple):
         """Return a variable of vz.conf."""
         return self.defaults.get(name, default)
 
+    def below(self, path: str) -> Path:
+        """Put a path from a configuration file below VZ_SYSROOT, unless it stands there already."""
+        return _below(self.sysroot, path)
+
 
 def load() -> Node:
     """Read vz.conf, if there is one, and return this node's paths."""
@@ -59,7 +63,7 @@ def load() -> Node:
         defaults = {}
 
     def path(variable: str, default: str) -> Path:
-        return Path(_below(sysroot, defaults.get(variable) or default))
+        return _below(sysroot, defaults.get(variable) or default)
 
     template = path("TEMPLATE", "/vz/template")
     return Node(
@@ -83,12 +87,8 @@ def shipped(folder: str) -> Path:
     return installed if installed.is_dir() else CHECKOUT / folder
 
 
-def _below(sysroot: Path, path: str) -> str:
-    return (
-        path
-        if path.startswith(f"{sysroot}/")
-        else f"{sysroot}/{path.lstrip('/')}".replace("//", "/")
-    )
+def _below(sysroot: Path, path: str) -> Path:
+    return Path(path) if Path(path).is_relative_to(sysroot) else sysroot / path.lstrip("/")
 
 
 def _short_hash(text: str) -> str:

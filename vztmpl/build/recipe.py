@@ -145,16 +145,24 @@ def resolve(folder: Path, text: str, *, mirror: str = "") -> Recipe:
     parts = Parts()
     _collect(table, path, name, parts, including=(path,))
     suite = matrix.suites[name.version]
-    words = {"version": name.version, "suite": suite, "arch": name.arch, "set": name.set}
     return Recipe(
         name=name,
-        description=matrix.description.format_map(words),
+        description=_described(matrix.description, name, suite, path),
         bootstrapper=matrix.bootstrapper,
         suite=suite,
         arch=matrix.architectures[name.arch],
         mirror=mirror or matrix.mirror,
         parts=parts,
     )
+
+
+def _described(text: str, name: TemplateName, suite: str, path: Path) -> str:
+    words = {"version": name.version, "suite": suite, "arch": name.arch, "set": name.set}
+    try:
+        return text.format_map(words)
+    except (KeyError, ValueError, IndexError, AttributeError) as error:
+        known = ", ".join(f"{{{word}}}" for word in words)
+        raise ConfigError(path, "description", f"may hold {known} and no other braces") from error
 
 
 def _collect(

@@ -1,1 +1,1 @@
-"""The command line: parses, joins the parts, shows errors. No other logic."""
+"""The command line: parses, joins the parts, shows errors and progress. No other logic."""

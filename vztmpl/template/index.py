@@ -75,8 +75,8 @@ class Index:
             raise table.error("format", f"is {version}; this vztmpl reads {FORMAT}")
         return cls(
             serial=table.take("serial", int),
-            created=datetime.fromisoformat(table.take("created", str)),
-            expires=datetime.fromisoformat(table.take("expires", str)),
+            created=_date(table, "created"),
+            expires=_date(table, "expires"),
             entries=tuple(_entry(entry) for entry in table.tables("templates")),
         )
 
@@ -126,6 +126,13 @@ EMPTY = Index(
     expires=datetime.fromtimestamp(0, UTC),
     entries=(),
 )
+
+
+def _date(table: Table, key: str) -> datetime:
+    date = datetime.fromisoformat(table.take(key, str))
+    if date.tzinfo is None:
+        raise table.error(key, "names no time zone")
+    return date
 
 
 def _entry(table: Table) -> Entry:

@@ -1,0 +1,62 @@
+"""Checking the three files of a template against public keys."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vztmpl.errors import VerificationError
+from vztmpl.template.archive import sha256_of
+from vztmpl.template.manifest import MAX_BYTES, Manifest, TemplateFiles
+from vztmpl.template.signature import verify_detached
+
+SIGNATURE_MAX_BYTES = 64 << 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """A template that is what one of the keys says."""
+
+    files: TemplateFiles
+    manifest: Manifest
+    signer: str
+    """Fingerprint of the key."""
+
+
+def verify(archive: Path, public_keys: bytes) -> Verified:
+    """Check manifest, signature, size and sha256 of the template whose archive is given.
+
+    VerificationError when a file is missing or anything is wrong. The tar inside is not read:
+    its digest stands in the signed manifest, and so does the sha256 of the whole file.
+    """
+    files = TemplateFiles.beside(archive)
+    text = _read(files.manifest, MAX_BYTES)
+    signature = _read(files.signature, SIGNATURE_MAX_BYTES)
+    signer = verify_detached(text, signature, public_keys, files.manifest)
+    manifest = parse_named(text, files.manifest.stem, files.manifest)
+    sha256, size_bytes = sha256_of(files.archive)
+    if (sha256, size_bytes) != (manifest.sha256, manifest.size_bytes):
+        raise VerificationError(
+            f"{archive} is not the file that its manifest names",
+            hint="it was altered or cut short; fetch or build it again",
+        )
+    return Verified(files=files, manifest=manifest, signer=signer)
+
+
+def parse_named(text: bytes, name: str, where: object) -> Manifest:
+    """Read a manifest that has to be that of the template ``name``."""
+    manifest = Manifest.parse(text, where)
+    if manifest.name != name:
+        hint = "somebody renamed the files; their names are part of what is signed"
+        raise VerificationError(f"{where} is the manifest of {manifest.name}", hint=hint)
+    return manifest
+
+
+def _read(path: Path, limit_bytes: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(limit_bytes + 1)
+    except FileNotFoundError as error:
+        hint = "a template is three files: NAME.tar.zst, NAME.json and NAME.json.asc"
+        raise VerificationError(f"{path} is missing", hint=hint) from error
+    if len(content) > limit_bytes:
+        raise VerificationError(f"{path} is larger than {limit_bytes} bytes")
+    return content

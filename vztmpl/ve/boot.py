@@ -1,0 +1,144 @@
+"""One life of a VE: bringing it up, shutting it down, and clearing away all that it used.
+
+The caller holds the VE's lock. ``tear_down`` works on whatever it finds, so it serves a clean stop,
+a start that failed half-way and the remains of a killed command alike.
+"""
+
+import os
+import select
+import signal
+import sys
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+from vztmpl.errors import LockedError, VEError
+from vztmpl.files import locked, remove_abandoned, remove_tree, write_text
+from vztmpl.settings import Node
+from vztmpl.ve import area, cgroup, codes, inside, network, resources, runtime, spec
+from vztmpl.ve.cgroup import Group
+from vztmpl.ve.config import VEConfig
+from vztmpl.ve.status import run_folder, running_boot, start_time, state_path
+
+STOP_SIGNAL = signal.SIGRTMIN + 3  # systemd(1): halt
+_STOPPING = "stopping"  # in place of the token: whoever shuts the VE down also tears it down
+_KILL_SECONDS = 10
+_CONMON_SECONDS = 2
+
+
+def bring_up(node: Node, config: VEConfig) -> None:
+    """Boot a VE that does not run: it has its limits and its network before its init runs."""
+    ctid = config.ctid
+    tear_down(node, config, unmount=False)
+    groups = cgroup.of_ve(node.tag, ctid)
+    token = os.urandom(8).hex()
+    with ExitStack() as undo:
+        undo.callback(tear_down, node, config)
+        if not os.path.ismount(config.root):
+            area.mount_root(node, config)
+        inside.write_names(config)
+        folder = run_folder(node, ctid)
+        (folder / "exit").mkdir(parents=True)
+        folder.chmod(0o700)
+        runtime.console_log(node, ctid).parent.mkdir(parents=True, exist_ok=True)
+        hostname = config.hostname or config.name.replace(" ", "-") or f"ve{ctid}"
+        spec.write(folder, spec.spec(config, hostname, groups.name))
+        with locked(_parents_lock(node), shared=True, wait=True):
+            cgroup.delegate(groups, config.first_id)
+            pid = runtime.create(node, ctid, groups, token, _on_exit(ctid, token))
+        resources.apply(groups, config)
+        network.attach(node, ctid, pid, config.addresses)
+        write_text(state_path(node, ctid), f"{pid} {start_time(pid)} {token}\n")
+        runtime.start(node, ctid)
+        undo.pop_all()
+
+
+def shut_down(node: Node, config: VEConfig, *, fast: bool) -> bool:
+    """End a VE's init and wait until it is gone; return whether there was one."""
+    boot = running_boot(node, config.ctid)
+    if boot is None:
+        return False
+    write_text(state_path(node, config.ctid), f"{boot.pid} {boot.start_time} {_STOPPING}\n")
+    with suppress(ProcessLookupError):
+        init = os.pidfd_open(boot.pid)
+        try:
+            if start_time(boot.pid) == boot.start_time:
+                _end(config, init, fast=fast)
+        finally:
+            os.close(init)
+    return True
+
+
+def tear_down(node: Node, config: VEConfig, *, unmount: bool = True) -> None:
+    """Take away all that a VE's life needs; what is not there is fine."""
+    ctid = config.ctid
+    folder = run_folder(node, ctid)
+    groups = cgroup.of_ve(node.tag, ctid)
+    if folder.exists() or groups.folders():
+        runtime.delete(node, ctid)
+        _end_conmon(node, ctid, groups)
+        for pid in cgroup.members(groups):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        network.detach(node, ctid)
+        cgroup.remove(groups)
+        _remove_parents(node, groups)
+    if unmount:
+        area.unmount_root(config)
+    remove_tree(folder)
+    remove_abandoned(folder)
+
+
+def _end(config: VEConfig, init: int, *, fast: bool) -> None:
+    """Ask an init to end, then make it; ``init`` is its pidfd."""
+    if not fast:
+        signal.pidfd_send_signal(init, STOP_SIGNAL)
+        if _ends(init, config.stop_timeout_seconds):
+            return
+    signal.pidfd_send_signal(init, signal.SIGKILL)
+    if not _ends(init, _KILL_SECONDS):
+        raise VEError(
+            f"VE {config.ctid} does not end: its init survived SIGKILL",
+            vz_code=codes.STOP_ERROR,
+            hint="a process of it hangs in the kernel; `ps -eo pid,stat,wchan:30,args` shows where",
+        )
+
+
+def _end_conmon(node: Node, ctid: int, groups: Group) -> None:
+    """Wait for the VE's conmon to end; when it is the one that runs us, just let it out."""
+    pid = runtime.conmon_pid(node, ctid)
+    if not pid:
+        return
+    if pid == os.getppid():
+        for leaving in (pid, os.getpid()):
+            cgroup.move(leaving, groups.hierarchies.v2)
+        return
+    with suppress(ProcessLookupError):
+        conmon = os.pidfd_open(pid)
+        try:
+            if not _ends(conmon, _CONMON_SECONDS):
+                signal.pidfd_send_signal(conmon, signal.SIGKILL)
+                _ends(conmon, _CONMON_SECONDS)
+        finally:
+            os.close(conmon)
+
+
+def _ends(pidfd: int, timeout_seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(pidfd, select.POLLIN)
+    return bool(poll.poll(timeout_seconds * 1000))
+
+
+def _remove_parents(node: Node, groups: Group) -> None:
+    """Remove the node's own groups with its last VE, unless one is just being started."""
+    parent = groups._replace(name=cgroup.parent_name(node.tag))
+    conmons = runtime.conmon_group(groups)
+    with suppress(LockedError), locked(_parents_lock(node)):
+        cgroup.remove_if_empty([*conmons.folders(), *parent.folders()])
+
+
+def _parents_lock(node: Node) -> Path:
+    return node.locks / "cgroups.lck"
+
+
+def _on_exit(ctid: int, token: str) -> list[str]:
+    return [sys.executable, "-m", "vztmpl.cli.vzctl", "init-ended", str(ctid), token]

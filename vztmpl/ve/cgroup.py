@@ -1,0 +1,163 @@
+"""Control groups, version 1, 2 and both at once: where a VE's groups are, and moving into them.
+
+On every kind of host a VE has a cgroup2 group of its own, ``vz/<CTID>``, which is delegated to its
+init and is the root of its cgroup namespace. Where the v2 hierarchy has the controllers the
+limits stand in the same group; on a v1 or hybrid host they stand in ``vz/<CTID>`` of each v1
+hierarchy, outside the VE's view. conmon processes live in ``vz/conmon``.
+"""
+
+import errno
+import os
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from vztmpl.errors import VEError
+from vztmpl.ve import codes
+
+CONTROLLERS = ("cpu", "memory", "pids")
+_DELEGATED = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")  # cgroups(7)
+
+
+class Hierarchies(NamedTuple):
+    """Where the host has its cgroup file systems mounted."""
+
+    v2: Path
+    v1: Mapping[str, Path]
+    """Controller (or ``name=systemd``) to mount point; empty on a v2 host."""
+
+    @property
+    def unified(self) -> bool:
+        """Whether the controllers are those of version 2."""
+        return "memory" not in self.v1
+
+
+class Group(NamedTuple):
+    """The groups of one VE, or another set of groups with one name in all hierarchies."""
+
+    hierarchies: Hierarchies
+    name: str
+    """Relative, as ``vz/101``."""
+
+    @property
+    def v2(self) -> Path:
+        """The group in the v2 hierarchy."""
+        return self.hierarchies.v2 / self.name
+
+    def folder(self, controller: str) -> Path:
+        """Return the folder in which a controller's files for this group stand."""
+        if self.hierarchies.unified:
+            return self.v2
+        return self.hierarchies.v1[controller] / self.name
+
+    def folders(self) -> list[Path]:
+        """Return the group's folder in every hierarchy that has one."""
+        every = (self.v2, *(mount / self.name for mount in self.hierarchies.v1.values()))
+        return [folder for folder in dict.fromkeys(every) if folder.is_dir()]
+
+
+def hierarchies(mountinfo: str) -> Hierarchies:
+    """Find the cgroup mounts in the text of /proc/self/mountinfo (proc(5))."""
+    v2, v1 = None, {}
+    for line in mountinfo.splitlines():
+        place, _, filesystem = line.partition(" - ")
+        kind, _, options = filesystem.split(" ", 2)
+        if not kind.startswith("cgroup"):
+            continue
+        mount = Path(place.split(" ")[4])
+        if kind == "cgroup2":
+            v2 = v2 or mount
+        else:
+            v1.update({word: mount for word in options.split(",") if word not in ("rw", "xattr")})
+    if v2 is None:
+        raise VEError(
+            "no cgroup2 file system is mounted",
+            vz_code=codes.BAD_KERNEL,
+            hint="mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified",
+        )
+    return Hierarchies(v2, v1)
+
+
+def host_hierarchies() -> Hierarchies:
+    """Find the cgroup mounts of this host."""
+    return hierarchies(Path("/proc/self/mountinfo").read_text())
+
+
+def parent_name(tag: str) -> str:
+    """Return the name of the group that holds all VEs of this node."""
+    return f"vz-{tag}" if tag else "vz"
+
+
+def of_ve(tag: str, ctid: int) -> Group:
+    """Return the groups of a VE, whether they are there or not."""
+    return Group(host_hierarchies(), f"{parent_name(tag)}/{ctid}")
+
+
+def delegate(group: Group, owner: int) -> None:
+    """Make the VE's cgroup2 group and give it to the VE's root."""
+    group.v2.mkdir(parents=True, exist_ok=True)
+    for name in _DELEGATED:
+        os.chown(group.v2 / name, owner, owner)
+
+
+def enter(folder: Path) -> None:
+    """Move this process into a group."""
+    (folder / "cgroup.procs").write_text("0")
+
+
+def move(pid: int, folder: Path) -> None:
+    """Move a process into a group, which is made when it is not there; a gone process is fine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(ProcessLookupError):
+        (folder / "cgroup.procs").write_text(str(pid))
+
+
+def members(group: Group) -> set[int]:
+    """Return the processes in a group and the groups below it."""
+    found: set[int] = set()
+    for folder in group.folders():
+        for procs in folder.rglob("cgroup.procs"):
+            found |= {int(pid) for pid in _read(procs).split()}
+    return found - {0}
+
+
+def remove(group: Group) -> None:
+    """Remove a group and the groups below it, once the processes in it are gone."""
+    for folder in group.folders():
+        below = sorted((path for path in folder.rglob("*/")), key=lambda path: -len(path.parts))
+        for path in (*below, folder):
+            _remove_one(path)
+
+
+def remove_if_empty(folders: Iterable[Path]) -> None:
+    """Remove groups that nobody uses any more."""
+    for folder in folders:
+        try:
+            folder.rmdir()
+        except OSError:
+            continue
+
+
+def _remove_one(folder: Path, patience_seconds: float = 2.0) -> None:
+    """Remove one group; the kernel takes a moment to notice that its last process is gone."""
+    until = time.monotonic() + patience_seconds
+    while True:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.002)
+        else:
+            return
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # the group was removed, or its kind has no such file (ENOTSUP: threaded)
+        return ""

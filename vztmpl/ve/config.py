@@ -1,0 +1,206 @@
+"""A VE's configuration: ``/etc/vz/conf/<CTID>.conf`` read into a typed value, and written back.
+
+The file stays valid shell and belongs to the admin as much as to us: others may edit or replace
+it at any time, so it is read afresh for every command, and comments and unknown lines survive.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from vztmpl import shellvars
+from vztmpl.errors import VEError
+from vztmpl.settings import Node, shipped
+from vztmpl.ve import codes, units
+
+MAX_CTID = 2147483644
+IDS_PER_VE = 65536
+_PAGES = ("PHYSPAGES", "SWAPPAGES")
+_NUMBERS = ("NUMPROC",)
+_DEFAULT_SAMPLE = "vswap-1g"
+
+
+class VEConfig(NamedTuple):
+    """What is set for one VE."""
+
+    ctid: int
+    private: Path
+    root: Path
+    hostname: str
+    name: str
+    description: str
+    ostemplate: str
+    addresses: tuple[str, ...]
+    nameservers: tuple[str, ...]
+    search_domains: tuple[str, ...]
+    first_id: int
+    """The host's id for the VE's root; the VE owns this one and the 65535 after it."""
+    onboot: str
+    """``yes``, ``no`` or empty: not set."""
+    disabled: bool
+    beancounters: Mapping[str, tuple[int, int]]
+    """Parameter (``physpages``) to barrier and limit, in pages or as a count."""
+    cpuunits: int
+    """Weight against other VEs; 1000 is everybody's default."""
+    cpulimit: int
+    """Percent of one CPU; 0 is no limit."""
+    stop_timeout_seconds: int
+
+
+def conf_path(node: Node, ctid: int) -> Path:
+    """Return where a VE's configuration stands, whether it is there or not."""
+    return node.etc / f"conf/{ctid}.conf"
+
+
+def find(node: Node, text: str) -> int:
+    """Return the CTID that a number or a name means; there may be no such VE."""
+    if text.isascii() and text.isdigit():
+        if (ctid := int(text)) <= MAX_CTID:
+            return ctid
+    elif text and "/" not in text and (link := node.etc / "names" / text).is_symlink():
+        number = link.readlink().name.removesuffix(".conf")
+        if number.isdigit():
+            return int(number)
+    raise VEError(
+        f"Bad CT ID {text}",
+        vz_code=codes.INVALID_PARAMETER_VALUE,
+        hint=f"a CT ID is a number up to {MAX_CTID} or a name; `vzlist -a` shows those there are",
+    )
+
+
+def all_ctids(node: Node) -> Iterator[int]:
+    """Yield the CTIDs of all VEs that have a configuration, in order."""
+    try:
+        names = [path.stem for path in (node.etc / "conf").iterdir() if path.suffix == ".conf"]
+    except FileNotFoundError:
+        names = []
+    return iter(sorted(int(name) for name in names if name.isdigit() and name != "0"))
+
+
+def load(node: Node, ctid: int) -> VEConfig:
+    """Read a VE's configuration; variables it lacks come from vz.conf."""
+    path = conf_path(node, ctid)
+    try:
+        return parse(node, ctid, shellvars.read_text(path), path)
+    except FileNotFoundError as error:
+        raise VEError(
+            "Container config file does not exist",
+            vz_code=codes.NOVECONFIG,
+            hint=f"{path} is missing; `vzctl create {ctid} --ostemplate NAME` makes a container",
+        ) from error
+
+
+def parse(node: Node, ctid: int, text: str, where: Path) -> VEConfig:
+    """Read a configuration's text; VEError naming ``where`` when a value makes no sense."""
+    try:
+        return _typed(node, ctid, {**node.defaults, **shellvars.parse(text)})
+    except VEError as error:
+        raise VEError(f"{where}: {error}", vz_code=codes.INVALID_CONFIG) from error
+
+
+def save(node: Node, ctid: int, changes: Mapping[str, str | None]) -> None:
+    """Set variables in a VE's configuration (None removes one)."""
+    from vztmpl.files import write_text
+
+    path = conf_path(node, ctid)
+    write_text(path.resolve(), shellvars.updated(shellvars.read_text(path), changes))
+
+
+def sample(node: Node, name: str) -> str:
+    """Return the text of ``ve-<name>.conf-sample``: the admin's, or else the one shipped."""
+    wanted = name or node.setting("CONFIGFILE", _DEFAULT_SAMPLE)
+    if "/" not in wanted:
+        for folder in (node.etc, shipped("etc/vz")):
+            path = folder / f"conf/ve-{wanted}.conf-sample"
+            if path.is_file():
+                return shellvars.read_text(path)
+    raise VEError(
+        f"Sample config {wanted} not found",
+        vz_code=codes.CP_CONFIG,
+        hint=f"put ve-{wanted}.conf-sample into {node.etc}/conf",
+    )
+
+
+def forget(node: Node, config: VEConfig) -> None:
+    """Put the configuration of a destroyed VE aside, and its name."""
+    path = conf_path(node, config.ctid)
+    path.rename(path.with_name(f"{path.name}.destroyed"))
+    unlink_name(node, config)
+
+
+def link_name(node: Node, config: VEConfig) -> None:
+    """Let a VE's name stand for it; VEError when the name means another VE."""
+    if not config.name:
+        return
+    link = node.etc / "names" / config.name
+    holder = find(node, config.name) if link.is_symlink() else config.ctid
+    if holder != config.ctid and conf_path(node, holder).exists():
+        raise VEError(
+            f"Name {config.name} is taken by container {holder}",
+            vz_code=codes.SET_NAME_ERROR,
+            hint="choose another name",
+        )
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"../conf/{config.ctid}.conf")
+
+
+def unlink_name(node: Node, config: VEConfig) -> None:
+    """Let a VE's name mean nothing."""
+    link = node.etc / "names" / config.name
+    if link.is_symlink() and find(node, config.name) == config.ctid:
+        link.unlink()
+
+
+def check_addresses(node: Node, config: VEConfig) -> None:
+    """Refuse an address that another VE has."""
+    if not config.addresses:
+        return
+    for ctid in all_ctids(node):
+        values = shellvars.read(conf_path(node, ctid)) if ctid != config.ctid else {}
+        for one in values.get("IP_ADDRESS", "").split():
+            if one in config.addresses:
+                raise VEError(
+                    f"IP address {one} is already used by container {ctid}",
+                    vz_code=codes.IP_INUSE,
+                    hint=f"vzctl set {ctid} --ipdel {one} --save",
+                )
+
+
+def _typed(node: Node, ctid: int, values: Mapping[str, str]) -> VEConfig:
+    def get(name: str, default: str = "") -> str:
+        return values.get(name, default)
+
+    return VEConfig(
+        ctid=ctid,
+        private=_path(node, get("VE_PRIVATE"), node.private_pattern, ctid),
+        root=_path(node, get("VE_ROOT"), node.root_pattern, ctid),
+        hostname=get("HOSTNAME"),
+        name=get("NAME"),
+        description=get("DESCRIPTION"),
+        ostemplate=get("OSTEMPLATE"),
+        addresses=tuple(get("IP_ADDRESS").split()),
+        nameservers=tuple(get("NAMESERVER").split()),
+        search_domains=tuple(get("SEARCHDOMAIN").split()),
+        first_id=_whole("LOCAL_UID", get("LOCAL_UID", "0")),
+        onboot=get("ONBOOT"),
+        disabled=get("DISABLED") == "yes",
+        beancounters={
+            **{name.lower(): units.pair_of_pages(get(name)) for name in _PAGES if get(name)},
+            **{name.lower(): units.pair_of_numbers(get(name)) for name in _NUMBERS if get(name)},
+        },
+        cpuunits=_whole("CPUUNITS", get("CPUUNITS") or "1000"),
+        cpulimit=_whole("CPULIMIT", get("CPULIMIT") or "0"),
+        stop_timeout_seconds=_whole("STOP_TIMEOUT", get("STOP_TIMEOUT") or "120"),
+    )
+
+
+def _path(node: Node, value: str, pattern: str, ctid: int) -> Path:
+    text = (value or pattern).replace("${VEID}", str(ctid)).replace("$VEID", str(ctid))
+    return node.below(text)
+
+
+def _whole(name: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise VEError(f'{name}="{text}" is not a number', vz_code=codes.INVALID_CONFIG)
+    return int(text)

@@ -1,0 +1,114 @@
+"""Running programs inside a VE.
+
+The OCI runtime's ``exec`` joins the VE; this process first joins its cgroup2 group and gets a
+mount namespace as runtime.py says, then becomes the runtime. A terminal is never handed into the
+VE: whoever keeps its descriptor open could read what the admin types later. Where all three of
+stdin, stdout and stderr are terminals the VE gets one of its own; where only some are, their bytes
+are carried through pipes.
+"""
+
+import os
+import select
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+from vztmpl.errors import VEError
+from vztmpl.run import attached, replace
+from vztmpl.settings import Node
+from vztmpl.ve import cgroup, codes, runtime
+from vztmpl.ve.status import running_boot
+
+_ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/",
+    "container": "vztmpl",
+}
+_SHELL = 's=/bin/bash; [ -x $s ] || s=/bin/sh; $s -c "$1" || exit'
+_LOGIN = (
+    '[ -z "$1" ] || eval "$1"; if [ -x /bin/bash ]; then exec /bin/bash -l; fi; exec /bin/sh -l'
+)
+_CHUNK = 1 << 16
+
+
+def shell_command(words: Sequence[str], failed: str = "$?") -> list[str]:
+    """Return what runs a shell command line in a VE; ``failed`` is the status of a failed one."""
+    line = " ".join(word or "''" for word in words)
+    return ["/bin/sh", "-c", f"{_SHELL} {failed}", "sh", line]
+
+
+def login_command(first: Sequence[str]) -> list[str]:
+    """Return what gives a person a shell in a VE, with a command line run ``first``."""
+    return ["/bin/sh", "-c", _LOGIN, "sh", " ".join(first)]
+
+
+def execute(node: Node, ctid: int, argv: Sequence[str]) -> NoReturn:
+    """Run ``argv`` in a running VE on our stdin, stdout and stderr; ends this process."""
+    terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
+    command = _prepared(node, ctid, argv, terminal=len(terminals) == 3)  # noqa: PLR2004
+    if terminals and len(terminals) < 3:  # noqa: PLR2004
+        os._exit(_carried(command, terminals))
+    replace(command)
+
+
+def enter(node: Node, ctid: int, argv: Sequence[str]) -> int:
+    """Run ``argv`` in a running VE as ``execute`` does, and return its status."""
+    terminal = all(os.isatty(descriptor) for descriptor in (0, 1, 2))
+    return attached(_prepared(node, ctid, argv, terminal=terminal))
+
+
+def _prepared(node: Node, ctid: int, argv: Sequence[str], *, terminal: bool) -> list[str]:
+    if running_boot(node, ctid) is None:
+        raise VEError(
+            "Container is not running",
+            vz_code=codes.VE_NOT_RUNNING,
+            hint=f"vzctl start {ctid}",
+        )
+    runtime.join(cgroup.of_ve(node.tag, ctid))
+    environment: Mapping[str, str] = {**_ENVIRONMENT, "TERM": os.environ.get("TERM") or "linux"}
+    return runtime.exec_command(node, ctid, argv, environment, terminal=terminal)
+
+
+def _carried(command: Sequence[str], terminals: Sequence[int]) -> int:
+    """Run a program with pipes in place of ``terminals``, carry the bytes, return its status."""
+    pipes = {descriptor: os.pipe() for descriptor in terminals}
+    ours = {descriptor: pipes[descriptor][1 if descriptor == 0 else 0] for descriptor in pipes}
+    child = os.fork()
+    if child == 0:
+        try:
+            for descriptor, ends in pipes.items():
+                os.dup2(ends[0 if descriptor == 0 else 1], descriptor)
+            replace(command)
+        finally:
+            os._exit(127)
+    for descriptor, ends in pipes.items():
+        os.close(ends[0 if descriptor == 0 else 1])
+    _carry(ours, os.pidfd_open(child))
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _carry(ours: dict[int, int], ended: int) -> None:
+    """Move bytes both ways until the program ended and its output is read."""
+    outputs = {end: descriptor for descriptor, end in ours.items() if descriptor}
+    sources: dict[int, int] = {**outputs, **({0: ours[0]} if 0 in ours else {})}
+    while True:
+        ready, _, _ = select.select([*sources, ended], [], [])
+        for source in ready:
+            if source == ended:
+                continue
+            if not _moved(source, sources[source]):
+                target = sources.pop(source)
+                if source == 0:
+                    os.close(target)  # the program sees the end of its input
+        if ended in ready and not any(source in ready for source in outputs):
+            return
+
+
+def _moved(source: int, target: int) -> bool:
+    """Move what there is to read; False at the end of it, or when nobody takes it any more."""
+    try:
+        data = os.read(source, _CHUNK)
+        for start in range(0, len(data), select.PIPE_BUF):
+            os.write(target, data[start : start + select.PIPE_BUF])
+    except OSError:  # EPIPE: the program closed its input; EIO: our terminal went away
+        return False
+    return bool(data)

@@ -1,0 +1,217 @@
+"""The life of a VE: create, start, stop, what happens when init ends, change, destroy.
+
+Every function here takes the VE's lock. What a killed command left behind is told from the facts
+(status.py) and undone by ``boot.tear_down`` before anything else is done: no command needs repair.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+
+from vztmpl import shellvars
+from vztmpl.errors import VEError
+from vztmpl.files import locked, write_text
+from vztmpl.settings import Node
+from vztmpl.ve import area, cgroup, codes, inside, network, resources, runtime
+from vztmpl.ve import config as configuration
+from vztmpl.ve.boot import bring_up, shut_down, tear_down
+from vztmpl.ve.config import VEConfig
+from vztmpl.ve.status import Boot, recorded_boot, run_folder, running_boot, status
+
+
+def lock_path(node: Node, ctid: int) -> Path:
+    """Return the file whose lock every change of a VE takes."""
+    return node.locks / f"{ctid}.lck"
+
+
+def create(node: Node, ctid: int, base: Path, sample: str, changes: Mapping[str, str]) -> None:
+    """Make a VE from an unpacked template; ``changes`` are conf variables, OSTEMPLATE among them.
+
+    The private area comes last: a VE exists when it does. A conf that is there already is used.
+    """
+    with locked(lock_path(node, ctid)), ExitStack() as undo:
+        conf = configuration.conf_path(node, ctid)
+        conf.parent.mkdir(parents=True, exist_ok=True)
+        found = shellvars.read_text(conf) if conf.exists() else None
+        if found is not None and sample:
+            raise VEError(
+                f"Container config {conf} exists; --config can't be used",
+                vz_code=codes.CP_CONFIG,
+                hint="remove the file, or leave --config out to use it",
+            )
+        text = configuration.sample(node, sample) if found is None else found
+        first_id = area.allocate_ids(node, ctid)
+        ours = {"ONBOOT": shellvars.parse(text).get("ONBOOT", "no")}
+        ours |= {"LOCAL_UID": str(first_id), "LOCAL_GID": str(first_id)}
+        text = shellvars.updated(text, {**ours, **changes})
+        config = configuration.parse(node, ctid, text, conf)
+        if config.private.exists():
+            raise VEError(
+                f"Container private area already exists in {config.private}",
+                vz_code=codes.FS_PRVT_AREA_EXIST,
+                hint=f"`vzctl destroy {ctid}` removes it, or choose another CT ID",
+            )
+        undo.callback(area.free_ids, node, config)
+        configuration.check_addresses(node, config)
+        configuration.link_name(node, config)
+        undo.callback(configuration.unlink_name, node, config)
+        write_text(conf, text)
+        undo.callback(conf.unlink if found is None else lambda: write_text(conf, found))
+        area.create_private(config, base)
+        undo.pop_all()
+
+
+def start(node: Node, ctid: int) -> None:
+    """Boot a VE; it has its limits and its network before its init runs."""
+    with locked(lock_path(node, ctid)):
+        config = configuration.load(node, ctid)
+        if config.disabled:
+            raise VEError(
+                "Container start disabled",
+                vz_code=codes.VE_START_DISABLED,
+                hint=f"vzctl set {ctid} --disabled no --save",
+            )
+        if running_boot(node, ctid):
+            raise VEError("Container is already running", vz_code=codes.VE_RUNNING)
+        _require_private(config)
+        bring_up(node, config)
+
+
+def stop(node: Node, ctid: int, *, fast: bool = False, unmount: bool = True) -> bool:
+    """Shut a VE down: its init is asked, and killed after STOP_TIMEOUT; ``fast`` kills at once.
+
+    Return whether it was running; what is left of one that was not is cleared away all the same.
+    """
+    with locked(lock_path(node, ctid)):
+        config = configuration.load(node, ctid)
+        ran = shut_down(node, config, fast=fast)
+        tear_down(node, config, unmount=unmount)
+        return ran
+
+
+def restart(node: Node, ctid: int) -> None:
+    """Stop a VE if it runs, and start it."""
+    with locked(lock_path(node, ctid)):
+        config = configuration.load(node, ctid)
+        shut_down(node, config, fast=False)
+        _require_private(config)
+        bring_up(node, config)
+
+
+def init_ended(node: Node, ctid: int, token: str) -> None:
+    """Do what is due when a VE's init ended by itself: boot again after a reboot, else clear away.
+
+    conmon calls it. ``token`` names the life that ended; news of an earlier life is passed over.
+    """
+    with locked(lock_path(node, ctid), wait=True):
+        boot = recorded_boot(node, ctid)
+        if boot is None or boot.token != token:
+            return
+        config = configuration.load(node, ctid)
+        if runtime.exit_status(node, ctid) == runtime.REBOOT and not config.disabled:
+            bring_up(node, config)
+        else:
+            tear_down(node, config)
+
+
+def destroy(node: Node, ctid: int) -> None:
+    """Remove a VE that does not run: its private area for ever, its conf to ``.conf.destroyed``."""
+    with locked(lock_path(node, ctid)):
+        config = configuration.load(node, ctid)
+        now = status(node, config)
+        if now.running:
+            raise VEError(
+                "Container is currently running. Stop it before proceeding.",
+                vz_code=codes.VE_RUNNING,
+                hint=f"vzctl stop {ctid}",
+            )
+        if now.mounted and not run_folder(node, ctid).exists():
+            raise VEError(
+                "Container is currently mounted (umount first)",
+                vz_code=codes.FS_MOUNTED,
+                hint=f"vzctl umount {ctid}",
+            )
+        tear_down(node, config)
+        area.destroy_private(config)
+        area.free_ids(node, config)
+        configuration.forget(node, config)
+        runtime.console_log(node, ctid).unlink(missing_ok=True)
+        if config.root.is_dir() and not any(config.root.iterdir()):
+            config.root.rmdir()
+
+
+def mount(node: Node, ctid: int) -> None:
+    """Mount a stopped VE's root for the host to work on."""
+    with locked(lock_path(node, ctid)):
+        config = configuration.load(node, ctid)
+        if status(node, config).mounted:
+            raise VEError("Container is already mounted", vz_code=codes.FS_MOUNTED)
+        _require_private(config)
+        area.mount_root(node, config)
+
+
+def unmount(node: Node, ctid: int) -> None:
+    """Unmount a stopped VE's root."""
+    with locked(lock_path(node, ctid)):
+        config = configuration.load(node, ctid)
+        now = status(node, config)
+        if now.running:
+            raise VEError(
+                "Container is running -- stop it first",
+                vz_code=codes.VE_RUNNING,
+                hint=f"vzctl stop {ctid}",
+            )
+        if not now.mounted:
+            raise VEError("Container is not mounted", vz_code=codes.FS_NOT_MOUNTED)
+        area.unmount_root(config)
+
+
+def change(
+    node: Node, ctid: int, decide: Callable[[VEConfig], Mapping[str, str | None]], *, save: bool
+) -> bool:
+    """Change a VE's settings, at once where it runs; return whether it does.
+
+    ``decide`` sees the present settings and returns conf variables. All or nothing: what the
+    kernel refuses is not saved.
+    """
+    with locked(lock_path(node, ctid)):
+        before = configuration.load(node, ctid)
+        changes = decide(before)
+        conf = configuration.conf_path(node, ctid)
+        after = configuration.parse(
+            node, ctid, shellvars.updated(shellvars.read_text(conf), changes), conf
+        )
+        configuration.check_addresses(node, after)
+        boot = running_boot(node, ctid)
+        if boot:
+            _apply(node, boot, before, after)
+        if save:
+            if after.name != before.name:
+                configuration.link_name(node, after)
+                configuration.unlink_name(node, before)
+            configuration.save(node, ctid, changes)
+        return boot is not None
+
+
+def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:
+    resources.apply(cgroup.of_ve(node.tag, after.ctid), after)
+    for one in before.addresses:
+        if one not in after.addresses:
+            network.remove(node, after.ctid, boot.pid, one)
+    for one in after.addresses:
+        if one not in before.addresses:
+            network.add(node, after.ctid, boot.pid, one)
+    names = ("hostname", "nameservers", "search_domains")
+    if any(getattr(before, name) != getattr(after, name) for name in names):
+        inside.write_names(after)
+    if after.hostname and after.hostname != before.hostname:
+        inside.set_hostname(boot.pid, after.hostname)
+
+
+def _require_private(config: VEConfig) -> None:
+    if not config.private.is_dir():
+        raise VEError(
+            f"Container private area {config.private} does not exist",
+            vz_code=codes.FS_NOPRVT,
+            hint=f"`vzctl create {config.ctid} --ostemplate NAME` makes one",
+        )

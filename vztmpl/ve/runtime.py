@@ -1,0 +1,201 @@
+"""The OCI runtime and conmon: they isolate and watch a VE, we tell them how.
+
+conmon calls the runtime's ``create`` through a few words of shell that give it three things:
+
+- the VE's cgroup2 group, where init then finds the root of its own tree;
+- on a hybrid host, a mount namespace with the cgroup2 mount hidden, because crun refuses hybrids;
+- a /dev/null of this VE's alone as stdio: the runtime gives its stdio to the container's root, and
+  the host's /dev/null would then belong to the VE.
+
+A VE's init exits with 129 when it reboots and with 130 when it powers off: the kernel ends the init
+of a pid namespace with SIGHUP and SIGINT for reboot(2).
+"""
+
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vztmpl import kernel
+from vztmpl.errors import CommandError, VEError
+from vztmpl.run import launch, run
+from vztmpl.settings import Node
+from vztmpl.ve import cgroup, codes
+from vztmpl.ve.cgroup import Group
+from vztmpl.ve.spec import PATH
+from vztmpl.ve.status import run_folder, runtime_root, state_path
+
+REBOOT = 129
+_RUNTIMES = ("crun", "runc")
+_CONSOLE_BYTES = 4 << 20
+_CREATE = (
+    'echo 0 > "$1/cgroup.procs"; [ -z "$2" ] || umount -l "$2";'
+    ' null=$3; shift 3; exec "$@" <"$null" >"$null"'
+)
+# Runs our program only when this life of the VE is still the recorded one; costs no Python else.
+_ON_EXIT = (
+    'read -r _ _ token < "$2" && [ "$token" = "$3" ] || exit 0;'
+    ' log=$1; shift 3; exec "$@" >>"$log" 2>&1'
+)
+
+
+def program() -> str:
+    """Return the OCI runtime of this host."""
+    for name in _RUNTIMES:
+        if found := _found(name):
+            return found
+    raise VEError(
+        "neither crun nor runc is installed", vz_code=codes.BAD_KERNEL, hint="apt-get install crun"
+    )
+
+
+def create(node: Node, ctid: int, group: Group, token: str, on_exit: Sequence[str]) -> int:
+    """Make the container from its bundle in ``run_folder``, all ready but init; return its pid.
+
+    conmon runs ``on_exit`` after the end of this life of the VE.
+    """
+    folder = run_folder(node, ctid)
+    null = folder / "null"
+    os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    null.chmod(0o666)
+    read_end, write_end = os.pipe()
+    os.set_inheritable(write_end, True)
+    try:
+        launch(
+            conmon_command(node, ctid, group, null, [str(state_path(node, ctid)), token, *on_exit]),
+            env={"_OCI_SYNCPIPE": str(write_end)},
+            output=folder / "conmon.log",
+        )
+    finally:
+        os.close(write_end)
+    with os.fdopen(read_end) as sync:
+        pid, message = _sync(sync.readline())
+    conmon = conmon_pid(node, ctid)
+    if conmon:
+        cgroup.move(conmon, conmon_group(group).v2)
+    if pid < 0:
+        raise VEError(
+            f"the runtime did not make VE {ctid}: {message}", vz_code=codes.ENVCREATE_ERROR
+        )
+    return pid
+
+
+def start(node: Node, ctid: int) -> None:
+    """Let the init of a made container go."""
+    _call(node, "start", str(ctid))
+
+
+def delete(node: Node, ctid: int) -> None:
+    """Kill what there is of a container and forget it; none is fine."""
+    if (runtime_root(node) / str(ctid)).exists():
+        _call(node, "delete", "--force", str(ctid))
+
+
+def join(group: Group) -> None:
+    """Prepare this process to become the runtime's ``exec``."""
+    cgroup.enter(group.v2)
+    if not group.hierarchies.unified:
+        kernel.own_mount_namespace()
+        kernel.unmount(group.hierarchies.v2, lazily=True)
+
+
+def exec_command(
+    node: Node, ctid: int, argv: Sequence[str], env: Mapping[str, str], *, terminal: bool
+) -> list[str]:
+    """Return the command line that runs ``argv`` inside a VE."""
+    return [
+        *_base(node),
+        "exec",
+        *(["--tty"] if terminal else []),
+        "--cwd=/",
+        *(f"--env={name}={value}" for name, value in env.items()),
+        str(ctid),
+        *argv,
+    ]
+
+
+def conmon_command(
+    node: Node, ctid: int, group: Group, null: Path, on_exit: Sequence[str]
+) -> list[str]:
+    """Return the command line of conmon (conmon(8)); ``on_exit`` begins with the state file."""
+    folder = run_folder(node, ctid)
+    name = str(ctid)
+    hidden = "" if group.hierarchies.unified else str(group.hierarchies.v2)
+    create = ["--mount", "--propagation=slave", "--", "/bin/sh", "-euc", _CREATE, "sh"]
+    create += [str(group.v2), hidden, str(null), *_base(node)]
+    after = ["-c", _ON_EXIT, "sh", str(event_log(node, ctid)), *on_exit]
+    return [
+        "conmon", "--api-version", "1", "--cid", name, "--cuuid", name, "--name", name,
+        "--runtime", _found("unshare"), *(f"--runtime-arg={word}" for word in create),
+        "--bundle", str(folder), "--exit-dir", str(folder / "exit"),
+        "--container-pidfile", str(folder / "init.pid"),
+        "--conmon-pidfile", str(folder / "conmon.pid"),
+        "--log-path", f"k8s-file:{console_log(node, ctid)}",
+        "--log-size-max", str(_CONSOLE_BYTES), "--log-level", "error",
+        "--socket-dir-path", str(folder), "--terminal",
+        "--exit-command", "/bin/sh", *(f"--exit-command-arg={word}" for word in after),
+    ]  # fmt: skip
+
+
+def console_log(node: Node, ctid: int) -> Path:
+    """Return the file that keeps what a VE writes to its console."""
+    return node.sysroot / f"var/log/vztmpl/{ctid}.console.log"
+
+
+def event_log(node: Node, ctid: int) -> Path:
+    """Return the file that keeps what was done when init ended by itself."""
+    return node.sysroot / f"var/log/vztmpl/{ctid}.log"
+
+
+def exit_status(node: Node, ctid: int) -> int:
+    """Return the status init ended with, as conmon wrote it down; -1 when it did not."""
+    try:
+        return int((run_folder(node, ctid) / "exit" / str(ctid)).read_text())
+    except (FileNotFoundError, ValueError):
+        return -1
+
+
+def conmon_pid(node: Node, ctid: int) -> int:
+    """Return the pid of a VE's conmon; 0 when it does not run."""
+    try:
+        pid = int((run_folder(node, ctid) / "conmon.pid").read_text())
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return 0
+    return pid if os.fsencode(run_folder(node, ctid)) in words else 0
+
+
+def conmon_group(group: Group) -> Group:
+    """Return the group beside a VE's that conmon processes live in."""
+    return group._replace(name=f"{group.name.partition('/')[0]}/conmon")
+
+
+def _found(name: str) -> str:
+    """Look a program up; conmon wants whole paths. shutil.which would cost its import."""
+    for folder in os.environ.get("PATH", PATH.removeprefix("PATH=")).split(":"):
+        path = Path(folder, name)
+        if os.access(path, os.X_OK):
+            return str(path)
+    return ""
+
+
+def _base(node: Node) -> list[str]:
+    return [program(), f"--root={runtime_root(node)}"]
+
+
+def _call(node: Node, *arguments: str) -> None:
+    try:
+        run([*_base(node), *arguments])
+    except CommandError as error:
+        raise VEError(f"{error}: {error.tail.strip()}", vz_code=codes.ENVCREATE_ERROR) from error
+
+
+def _sync(line: str) -> tuple[int, str]:
+    """Read conmon's message: the pid, or why there is none."""
+    import json
+
+    try:
+        said = json.loads(line)
+        return int(said["data"]), str(said.get("message", "")).strip()
+    except (ValueError, KeyError, TypeError):
+        return -1, "conmon ended without a word; see conmon.log beside it"

@@ -1,0 +1,112 @@
+"""The OCI ``config.json`` of a VE: what the runtime isolates it with.
+
+Format: github.com/opencontainers/runtime-spec, config.md and config-linux.md. What systemd expects
+of its surroundings: systemd.io/CONTAINER_INTERFACE.
+"""
+
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from vztmpl.ve.config import IDS_PER_VE, VEConfig
+
+PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_NAMESPACES = ("pid", "mount", "uts", "ipc", "network", "cgroup", "user")
+
+# OpenVZ's default set plus what its upstream backend adds (sys_admin, net_admin): all of them hold
+# inside the VE's own user namespace only. Left out: what reaches past every namespace.
+_CAPABILITIES = (
+    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID",
+    "SETPCAP", "SETFCAP", "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN",
+    "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN",
+    "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE",
+    "SYSLOG",
+)  # fmt: skip
+
+# The calls that LXC's default profile and Docker's both refuse to every container: modules, kexec,
+# and opening files by handle, which would step out of the mount namespace.
+_REFUSED_CALLS = (
+    "kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module",
+    "open_by_handle_at", "swapon", "swapoff", "add_key", "request_key", "keyctl",
+    "bpf", "perf_event_open", "userfaultfd",
+)  # fmt: skip
+
+_MASKED = (
+    "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/sched_debug", "/proc/latency_stats",
+    "/proc/scsi", "/proc/acpi", "/sys/firmware", "/sys/dev/block", "/sys/fs/selinux",
+)  # fmt: skip
+_READ_ONLY = ("/proc/sysrq-trigger", "/proc/bus", "/proc/fs", "/proc/irq")
+
+
+def spec(config: VEConfig, hostname: str, cgroup: str) -> dict[str, Any]:
+    """Return the content of ``config.json``; ``cgroup`` is relative to the hierarchies' roots."""
+    ids = [{"containerID": 0, "hostID": config.first_id, "size": IDS_PER_VE}]
+    return {
+        "ociVersion": "1.0.2",
+        "hostname": hostname,
+        "root": {"path": str(config.root), "readonly": False},
+        "process": _init(),
+        "mounts": list(_mounts()),
+        "linux": {
+            "namespaces": [{"type": kind} for kind in _NAMESPACES],
+            "uidMappings": ids,
+            "gidMappings": ids,
+            "cgroupsPath": f"/{cgroup}",
+            "seccomp": {
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "syscalls": [{"names": list(_REFUSED_CALLS), "action": "SCMP_ACT_ERRNO"}],
+            },
+            "maskedPaths": list(_MASKED),
+            "readonlyPaths": list(_READ_ONLY),
+        },
+    }
+
+
+def _init() -> Mapping[str, Any]:
+    capabilities = [f"CAP_{name}" for name in _CAPABILITIES]
+    files_soft, files_hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return {
+        "terminal": True,
+        "user": {"uid": 0, "gid": 0},
+        "args": ["/sbin/init"],
+        "cwd": "/",
+        "env": [PATH, "container=vztmpl", "TERM=linux"],
+        "capabilities": {kind: capabilities for kind in ("bounding", "effective", "permitted")},
+        "noNewPrivileges": False,
+        # Not more than our own: root may lack CAP_SYS_RESOURCE
+        "rlimits": [
+            {
+                "type": "RLIMIT_NOFILE",
+                "soft": min(1024, files_soft) if files_soft > 0 else 1024,
+                "hard": files_hard if files_hard > 0 else 1 << 20,
+            }
+        ],
+    }
+
+
+def _mounts() -> list[Mapping[str, Any]]:
+    quiet = ["nosuid", "noexec", "nodev"]
+    pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+    return [
+        _mount("/proc", "proc", *quiet),
+        _mount("/sys", "sysfs", *quiet, "ro"),
+        # Not "cgroup": whatever the host has, init gets a plain v2 tree that begins at its group
+        _mount("/sys/fs/cgroup", "cgroup2", *quiet, "rw"),
+        _mount("/dev", "tmpfs", "nosuid", "strictatime", "mode=755", "size=64k", "nr_inodes=1k"),
+        _mount("/dev/pts", "devpts", *pts),
+        _mount("/dev/shm", "tmpfs", *quiet, "mode=1777"),  # noqa: S108 - a mount point in the VE
+        _mount("/dev/mqueue", "mqueue", *quiet),
+        _mount("/run", "tmpfs", "nosuid", "nodev", "mode=755"),
+    ]
+
+
+def _mount(destination: str, kind: str, *options: str) -> Mapping[str, Any]:
+    return {"destination": destination, "type": kind, "source": kind, "options": list(options)}
+
+
+def write(folder: Path, content: Mapping[str, Any]) -> None:
+    """Write ``config.json`` into a bundle folder."""
+    import json
+
+    (folder / "config.json").write_text(json.dumps(content, indent=1))
