@@ -90,6 +90,31 @@ def load(node: Node, ctid: int) -> VEConfig:
         ) from error
 
 
+def load_live(node: Node, ctid: int) -> VEConfig:
+    """Read what is in force: the configuration, and what was set without --save since the start."""
+    config = load(node, ctid)
+    unsaved = read_unsaved(node, ctid)
+    if not unsaved:
+        return config
+    path = conf_path(node, ctid)
+    return parse(node, ctid, shellvars.updated(shellvars.read_text(path), unsaved), path)
+
+
+def read_unsaved(node: Node, ctid: int) -> dict[str, str]:
+    """Return the variables that were set without --save since the VE started."""
+    try:
+        return shellvars.read(_unsaved_path(node, ctid))
+    except FileNotFoundError:
+        return {}
+
+
+def write_unsaved(node: Node, ctid: int, variables: Mapping[str, str | None]) -> None:
+    """Remember variables for as long as the VE runs."""
+    from vztmpl.files import write_text
+
+    write_text(_unsaved_path(node, ctid), shellvars.updated("", variables))
+
+
 def parse(node: Node, ctid: int, text: str, where: Path) -> VEConfig:
     """Read a configuration's text; VEError naming ``where`` when a value makes no sense."""
     try:
@@ -193,6 +218,10 @@ def _typed(node: Node, ctid: int, values: Mapping[str, str]) -> VEConfig:
         cpulimit=_whole("CPULIMIT", get("CPULIMIT") or "0"),
         stop_timeout_seconds=_whole("STOP_TIMEOUT", get("STOP_TIMEOUT") or "120"),
     )
+
+
+def _unsaved_path(node: Node, ctid: int) -> Path:
+    return node.run / str(ctid) / "unsaved"
 
 
 def _path(node: Node, value: str, pattern: str, ctid: int) -> Path:

@@ -175,21 +175,27 @@ def change(
     kernel refuses is not saved.
     """
     with locked(lock_path(node, ctid)):
-        before = configuration.load(node, ctid)
-        changes = decide(before)
-        conf = configuration.conf_path(node, ctid)
-        after = configuration.parse(
-            node, ctid, shellvars.updated(shellvars.read_text(conf), changes), conf
-        )
-        configuration.check_addresses(node, after)
         boot = running_boot(node, ctid)
+        before = configuration.load_live(node, ctid) if boot else configuration.load(node, ctid)
+        changes = decide(before)
+        unsaved = {**(configuration.read_unsaved(node, ctid) if boot else {}), **changes}
+        conf = configuration.conf_path(node, ctid)
+        text = shellvars.updated(shellvars.read_text(conf), unsaved)
+        after = configuration.parse(node, ctid, text, conf)
+        configuration.check_addresses(node, after)
         if boot:
-            _apply(node, boot, before, after)
+            with ExitStack() as undo:
+                undo.callback(resources.apply, cgroup.of_ve(node.tag, ctid), before)
+                _apply(node, boot, before, after)
+                undo.pop_all()
         if save:
             if after.name != before.name:
                 configuration.link_name(node, after)
                 configuration.unlink_name(node, before)
             configuration.save(node, ctid, changes)
+            unsaved = {name: unsaved[name] for name in unsaved if name not in changes}
+        if boot:
+            configuration.write_unsaved(node, ctid, unsaved)
         return boot is not None
 
 

@@ -1,0 +1,45 @@
+# Everything is set up by the targets themselves, as root on Debian 12 or 13: system packages by
+# apt, a virtual environment in .venv, nothing else.
+
+PYTHON := /usr/bin/python3
+READY  := .venv/ready
+SHELL  := /bin/bash
+
+.PHONY: help demo test bench lint clean
+
+help:
+	@echo 'make demo    build, publish, fetch, boot, bound, stop a VE, and say how long each took'
+	@echo 'make test    all tests: style, types, units, and real VEs'
+	@echo 'make bench   the benchmarks of docs/benchmarks.md (installs lxc and podman to compare)'
+	@echo 'make clean   remove .venv and what `make demo` keeps in cache/'
+
+demo: $(READY)
+	@bash tests/demo.sh
+
+test: $(READY) lint
+	@.venv/bin/pytest
+
+bench: $(READY)
+	@bash bench/setup.sh
+	@.venv/bin/python -m bench.ve
+
+lint: $(READY)
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+
+$(READY): pyproject.toml system-packages.txt
+	@missing=$$(for package in $$(grep -v '^#' system-packages.txt); do \
+	  dpkg-query --show --showformat='$${Status}' $$package 2>/dev/null | grep -q ' installed$$' \
+	    || echo $$package; done); \
+	if [ -n "$$missing" ]; then \
+	  echo "installing" $$missing; \
+	  apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive \
+	    apt-get install --yes --quiet=2 --no-install-recommends $$missing >/dev/null; fi
+	@echo 'making .venv'
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache cache/demo cache/test
