@@ -8,6 +8,7 @@ format with an example.
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -208,11 +209,9 @@ def _tree_file(entry: Table) -> TreeFile:
     if not path.startswith("/") or ".." in path.split("/") or path.endswith("/"):
         raise entry.error("path", f"must be an absolute path inside the tree, not {path!r}")
     mode = entry.take("mode", str, "0644")
-    try:
-        bits = int(mode, 8)
-    except ValueError as error:
-        raise entry.error("mode", f"must be octal digits like '0644', not {mode!r}") from error
-    return TreeFile(path=path, content=entry.take("content", str), mode=bits)
+    if not re.fullmatch("[0-7]{3,4}", mode):
+        raise entry.error("mode", f"must be octal digits like '0644', not {mode!r}")
+    return TreeFile(path=path, content=entry.take("content", str), mode=int(mode, 8))
 
 
 def _script(entry: Table) -> Script:

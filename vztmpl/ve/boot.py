@@ -41,10 +41,12 @@ def bring_up(node: Node, config: VEConfig) -> None:
         folder.chmod(0o700)
         runtime.console_log(node, ctid).parent.mkdir(parents=True, exist_ok=True)
         hostname = config.hostname or config.name.replace(" ", "-") or f"ve{ctid}"
-        spec.write(folder, spec.spec(config, hostname, groups.name))
+        spec.write(
+            folder, spec.spec(config, hostname, runtime.root_place(node, config), groups.name)
+        )
         with locked(_parents_lock(node), shared=True, wait=True):
             cgroup.delegate(groups, config.first_id)
-            pid = runtime.create(node, ctid, groups, token, _on_exit(ctid, token))
+            pid = runtime.create(node, config, groups, token, _on_exit(ctid, token))
         resources.apply(groups, config)
         network.attach(node, ctid, pid, config.addresses)
         write_text(state_path(node, ctid), f"{pid} {start_time(pid)} {token}\n")

@@ -37,7 +37,9 @@ def attach(node: Node, ctid: int, pid: int, addresses: Sequence[str]) -> None:
 def detach(node: Node, ctid: int) -> None:
     """Take the link away; none is fine."""
     name = host_interface(node, ctid)
-    if Path(f"/sys/class/net/{name}").exists():
+    if Path(
+        f"/proc/sys/net/ipv4/conf/{name}"
+    ).exists():  # of this network namespace, as /sys is not
         _host([f"link delete {name}"])
 
 

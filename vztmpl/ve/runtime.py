@@ -1,7 +1,9 @@
 """The OCI runtime and conmon: they isolate and watch a VE, we tell them how.
 
-conmon calls the runtime's ``create`` through a few words of shell that give it three things:
+conmon calls the runtime's ``create`` through a few words of shell that give it four things:
 
+- the VE's root at a place that every user may reach: the container's root looks for it by path,
+  and the folders above VE_ROOT may be closed to all but the host's root;
 - the VE's cgroup2 group, where init then finds the root of its own tree;
 - on a hybrid host, a mount namespace with the cgroup2 mount hidden, because crun refuses hybrids;
 - a /dev/null of this VE's alone as stdio: the runtime gives its stdio to the container's root, and
@@ -22,15 +24,17 @@ from vztmpl.run import launch, run
 from vztmpl.settings import Node
 from vztmpl.ve import cgroup, codes
 from vztmpl.ve.cgroup import Group
+from vztmpl.ve.config import VEConfig
 from vztmpl.ve.spec import PATH
 from vztmpl.ve.status import run_folder, runtime_root, state_path
 
 REBOOT = 129
+_PLACES = ("/mnt", "/media", "/srv", "/opt")
 _RUNTIMES = ("crun", "runc")
 _CONSOLE_BYTES = 4 << 20
 _CREATE = (
-    'echo 0 > "$1/cgroup.procs"; [ -z "$2" ] || umount -l "$2";'
-    ' null=$3; shift 3; exec "$@" <"$null" >"$null"'
+    'mount --rbind "$1" "$2"; echo 0 > "$3/cgroup.procs"; [ -z "$4" ] || umount -l "$4";'
+    ' null=$5; shift 5; exec "$@" <"$null" >"$null"'
 )
 # Runs our program only when this life of the VE is still the recorded one; costs no Python else.
 _ON_EXIT = (
@@ -49,11 +53,12 @@ def program() -> str:
     )
 
 
-def create(node: Node, ctid: int, group: Group, token: str, on_exit: Sequence[str]) -> int:
+def create(node: Node, config: VEConfig, group: Group, token: str, on_exit: Sequence[str]) -> int:
     """Make the container from its bundle in ``run_folder``, all ready but init; return its pid.
 
     conmon runs ``on_exit`` after the end of this life of the VE.
     """
+    ctid = config.ctid
     folder = run_folder(node, ctid)
     null = folder / "null"
     os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
@@ -62,7 +67,9 @@ def create(node: Node, ctid: int, group: Group, token: str, on_exit: Sequence[st
     os.set_inheritable(write_end, True)
     try:
         launch(
-            conmon_command(node, ctid, group, null, [str(state_path(node, ctid)), token, *on_exit]),
+            conmon_command(
+                node, config, group, null, [str(state_path(node, ctid)), token, *on_exit]
+            ),
             env={"_OCI_SYNCPIPE": str(write_end)},
             output=folder / "conmon.log",
         )
@@ -115,14 +122,22 @@ def exec_command(
 
 
 def conmon_command(
-    node: Node, ctid: int, group: Group, null: Path, on_exit: Sequence[str]
+    node: Node, config: VEConfig, group: Group, null: Path, on_exit: Sequence[str]
 ) -> list[str]:
     """Return the command line of conmon (conmon(8)); ``on_exit`` begins with the state file."""
+    ctid = config.ctid
     folder = run_folder(node, ctid)
     name = str(ctid)
     hidden = "" if group.hierarchies.unified else str(group.hierarchies.v2)
     create = ["--mount", "--propagation=slave", "--", "/bin/sh", "-euc", _CREATE, "sh"]
-    create += [str(group.v2), hidden, str(null), *_base(node)]
+    create += [
+        str(config.root),
+        root_place(node, config),
+        str(group.v2),
+        hidden,
+        str(null),
+        *_base(node),
+    ]
     after = ["-c", _ON_EXIT, "sh", str(event_log(node, ctid)), *on_exit]
     return [
         "conmon", "--api-version", "1", "--cid", name, "--cuuid", name, "--name", name,
@@ -135,6 +150,23 @@ def conmon_command(
         "--socket-dir-path", str(folder), "--terminal",
         "--exit-command", "/bin/sh", *(f"--exit-command-arg={word}" for word in after),
     ]  # fmt: skip
+
+
+def root_place(node: Node, config: VEConfig) -> str:
+    """Return the folder over which the runtime's own mount namespace has the VE's root.
+
+    Any that everybody may reach and that hides nothing the runtime needs. Below /sys and /proc
+    would hide a part of them, and the kernel then refuses the VE a sysfs and a proc of its own.
+    """
+    needed = (node.run, config.root)
+    for place in _PLACES:
+        if Path(place).is_dir() and not any(path.is_relative_to(place) for path in needed):
+            return place
+    raise VEError(
+        f"none of {', '.join(_PLACES)} can be mounted over",
+        vz_code=codes.ENVCREATE_ERROR,
+        hint="mkdir /mnt",
+    )
 
 
 def console_log(node: Node, ctid: int) -> Path:

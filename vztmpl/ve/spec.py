@@ -39,13 +39,16 @@ _MASKED = (
 _READ_ONLY = ("/proc/sysrq-trigger", "/proc/bus", "/proc/fs", "/proc/irq")
 
 
-def spec(config: VEConfig, hostname: str, cgroup: str) -> dict[str, Any]:
-    """Return the content of ``config.json``; ``cgroup`` is relative to the hierarchies' roots."""
+def spec(config: VEConfig, hostname: str, place: str, cgroup: str) -> dict[str, Any]:
+    """Return the content of ``config.json``.
+
+    ``place`` is where the runtime finds the VE's root; ``cgroup`` is relative to the hierarchies.
+    """
     ids = [{"containerID": 0, "hostID": config.first_id, "size": IDS_PER_VE}]
     return {
         "ociVersion": "1.0.2",
         "hostname": hostname,
-        "root": {"path": str(config.root), "readonly": False},
+        "root": {"path": place, "readonly": False},
         "process": _init(),
         "mounts": list(_mounts()),
         "linux": {

@@ -1,0 +1,172 @@
+"""Real templates, real VEs: below a VZ_SYSROOT and in a network namespace of the tests' own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+BIN = Path(sys.executable).parent
+KEPT = CHECKOUT / "cache/test"
+SIGNER = {"VZ_SYSROOT": str(KEPT / "maintainer")}
+
+Result = subprocess.CompletedProcess[str]
+
+
+def call(*words: object, env: dict[str, str], stdin: str = "", check: bool = False) -> Result:
+    """Run one of our programs; stdin is a pipe, as under a script."""
+    return subprocess.run(
+        [str(word) for word in words],
+        env={"PATH": f"{BIN}:{os.environ['PATH']}", **env},
+        input=stdin,
+        text=True,
+        capture_output=True,
+        check=check,
+        timeout=300,
+    )
+
+
+@dataclass(frozen=True)
+class Host:
+    """A hardware node: a sysroot, and a network namespace that stands for the host's own."""
+
+    sysroot: Path
+    network_pid: int
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {"VZ_SYSROOT": str(self.sysroot)}
+
+    def run(self, *words: object, stdin: str = "") -> Result:
+        return call(*self.prefix, *words, env=self.env, stdin=stdin)
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        return ("nsenter", f"--net=/proc/{self.network_pid}/ns/net", "--")
+
+    def vzctl(self, *words: object, stdin: str = "") -> str:
+        """Run vzctl, which has to succeed."""
+        result = self.run("vzctl", *words, stdin=stdin)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    def vzlist(self, *words: object) -> str:
+        return self.run("vzlist", *words).stdout
+
+    def inside(self, ctid: int, command: str) -> str:
+        """Run a shell command in a VE, which has to succeed."""
+        return self.vzctl("exec2", ctid, command).strip()
+
+    def wait_running(self, ctid: int) -> str:
+        return self.inside(
+            ctid,
+            "i=0; until [ $((i+=1)) -gt 300 ] || s=$(systemctl is-system-running --wait"
+            ' 2>/dev/null) || [ degraded = "$s" ]; do sleep 0.05; done; echo $s',
+        )
+
+    def boot(self, ctid: int, template: str, *options: object) -> None:
+        self.vzctl("create", ctid, "--ostemplate", template, *options)
+        self.vzctl("start", ctid)
+        state = self.wait_running(ctid)
+        assert state == "running", self.inside(ctid, "systemctl --failed --no-legend")
+
+    def group(self, controller: str, ctid: int) -> Path:
+        """The folder of a VE's limits, on a host of either cgroup version."""
+        found = [
+            path
+            for mount in ("/sys/fs/cgroup", f"/sys/fs/cgroup/{controller}")
+            for path in Path(mount).glob(f"vz-*/{ctid}")
+            if (path / f"{controller}.max").exists() or mount.endswith(controller)
+        ]
+        return found[0]
+
+
+def left_behind(host: Host) -> list[str]:
+    """What VEs of this host have left on the machine."""
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    found = [line for line in mounts if f" {host.sysroot}/" in line]
+    groups = {path.name for path in Path("/sys/fs/cgroup").glob("*/vz-*")}
+    groups |= {path.name for path in Path("/sys/fs/cgroup").glob("vz-*")}
+    found += sorted(groups)
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = process.read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(host.sysroot) in words and b"conmon" in words[:20]:
+            found.append(words.replace(b"\0", b" ").decode())
+    links = host.run("ip", "-brief", "link").stdout.splitlines()
+    found += [line for line in links if line.split("@")[0].strip()[:1] == "v"]
+    if Path("/dev/null").stat().st_uid:
+        found.append("/dev/null is not root's")
+    switched_on = Path("/sys/fs/cgroup/unified/cgroup.subtree_control")
+    if switched_on.exists() and switched_on.read_text().strip():
+        found.append("a controller is switched on at the root")
+    return found
+
+
+@pytest.fixture(scope="session")
+def templates() -> Path:
+    """A folder with signed templates, built when recipes or builder are newer than they are."""
+    out = KEPT / "out"
+    out.mkdir(parents=True, exist_ok=True)
+    if "fingerprint" not in call("vztmpl", "key", "list", "--json", env=SIGNER, check=True).stdout:
+        words = ("--name", "Test Key", "--email", "test@example.org")
+        call("vztmpl", "key", "generate", *words, env=SIGNER, check=True)
+    sources = [*(CHECKOUT / "recipes").rglob("*.toml"), *(CHECKOUT / "vztmpl/build").glob("*.py")]
+    newest = max(path.stat().st_mtime for path in sources)
+    for name in (
+        "debian-12-x86_64-minimal",
+        "debian-12-x86_64-standard",
+        "debian-13-x86_64-minimal",
+    ):
+        manifest = out / f"{name}.json"
+        if not manifest.exists() or manifest.stat().st_mtime < newest:
+            built = call("vztmpl", "build", name, "--out", out, env=SIGNER)
+            assert built.returncode == 0, built.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def repository(templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with all the templates."""
+    folder = tmp_path_factory.mktemp("repository")
+    call("vztmpl", "publish", folder, *templates.glob("*.tar.zst"), env=SIGNER, check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def node(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A node that has fetched the templates."""
+    command = "ip link set lo up; ip address add 10.9.9.9/32 dev lo; echo; exec sleep infinity"
+    holder = subprocess.Popen(
+        ["unshare", "--net", "--", "sh", "-c", command], stdout=subprocess.PIPE
+    )
+    assert holder.stdout is not None
+    holder.stdout.readline()
+    host = Host(tmp_path_factory.mktemp("node"), holder.pid)
+    key = repository / "key.asc"
+    host.run(
+        "vztmpl", "remote", "add", "r", f"file://{repository}", "--key", key
+    ).check_returncode()
+    for archive in repository.rglob("*.tar.zst"):
+        host.run("vztmpl", "fetch", archive.name.removesuffix(".tar.zst")).check_returncode()
+    yield host
+    holder.kill()
+    holder.wait()
+    holder.stdout.close()
+
+
+@pytest.fixture
+def host(node: Host) -> Iterator[Host]:
+    """The node, with nothing on it; what a test leaves on the machine fails it."""
+    yield node
+    for ctid in node.vzlist("-a", "-1").split():
+        node.run("vzctl", "stop", ctid, "--fast")
+        node.run("vzctl", "umount", ctid)
+        node.vzctl("destroy", ctid)
+    assert left_behind(node) == []
