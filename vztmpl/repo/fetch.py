@@ -9,6 +9,7 @@ import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
@@ -23,7 +24,7 @@ _CHUNK = 1 << 18
 _TIMEOUT_SECONDS = (10, 30)
 """To connect, and between two bytes."""
 _MAX_REDIRECTS = 5
-_GONE = (404, 410)
+_GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 _HINT = "try again later; `vztmpl remote list` shows the URL"
 
 
@@ -147,7 +148,7 @@ class _Web(Source):
 
 
 def _check(response: "requests.Response", url: str) -> None:
-    if response.ok:
+    if response.status_code == HTTPStatus.OK:
         return
     response.close()
     if response.status_code in _GONE:

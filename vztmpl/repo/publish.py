@@ -21,6 +21,7 @@ from vztmpl.template.manifest import MAX_BYTES, Manifest, TemplateFiles
 from vztmpl.template.signature import Keyring, fingerprints, verify_clear
 
 KEY_FILE = "key.asc"
+_CHUNK = 1 << 20
 
 
 def publish(
@@ -73,7 +74,7 @@ def _place(repository: Path, template: Verified) -> Entry:
         with new_folder(folder) as partial:
             partial.chmod(0o755)
             for file in template.files.all:
-                _link_or_copy(file, partial / file.name)
+                _copy(file, partial / file.name)
     return _entry(TemplateFiles.of(folder, manifest.name), manifest)
 
 
@@ -90,12 +91,10 @@ def _entry(files: TemplateFiles, offered: Manifest) -> Entry:
     return Entry.of(there, sha256(text).hexdigest())
 
 
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        target.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, target)
-    target.chmod(0o644)
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file; a link to it would change what is published when somebody overwrites it."""
+    with source.open("rb") as file, replacing(target) as copy:
+        shutil.copyfileobj(file, copy, _CHUNK)
 
 
 def _known_signers(path: Path) -> set[str]:

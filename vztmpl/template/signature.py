@@ -104,7 +104,8 @@ class Keyring:
     def sign(self, data: bytes, fingerprint: str, *, clear: bool = False) -> bytes:
         """Return a detached armoured signature, or the clear-signed text."""
         with self._gpg() as gpg:
-            signed = gpg.sign(data, keyid=fingerprint, detach=not clear, clearsign=clear)
+            exactly = ["--local-user", fingerprint]  # keyid= would fall back to another key
+            signed = gpg.sign(data, extra_args=exactly, detach=not clear, clearsign=clear)
             if not signed.data:
                 raise _failed(f"gpg did not sign with {fingerprint}", signed.stderr)
             return bytes(signed.data)
