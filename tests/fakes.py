@@ -94,7 +94,7 @@ def write_manifest(files: TemplateFiles, text: bytes, signer: Signer | None) -> 
         files.signature.write_bytes(signer.keyring.sign(text, signer.fingerprint))
 
 
-Fault = Callable[["_Handler"], None]
+Fault = Callable[["_Handler"], object]
 """Answers one request in a way that it should not."""
 
 
@@ -152,7 +152,7 @@ def web_server(folder: Path) -> Iterator[FakeServer]:
 
 
 def answers(status: int) -> Fault:
-    return lambda handler: handler.begin(status, Content_Length=0) and None
+    return lambda handler: handler.begin(status, Content_Length=0)
 
 
 def endless(handler: _Handler) -> None:
@@ -186,7 +186,7 @@ def sends_garbage(handler: _Handler) -> None:
 
 
 def leads_to(url: str) -> Fault:
-    return lambda handler: handler.begin(302, Location=url, Content_Length=0) and None
+    return lambda handler: handler.begin(302, Location=url, Content_Length=0)
 
 
 def alters(handler: _Handler) -> None:
@@ -197,7 +197,7 @@ def alters(handler: _Handler) -> None:
 
 
 def sends(content: bytes) -> Fault:
-    return lambda handler: handler.begin(200, Content_Length=len(content)).write(content) and None
+    return lambda handler: handler.begin(200, Content_Length=len(content)).write(content)
 
 
 def names_in(folder: Path) -> list[str]:

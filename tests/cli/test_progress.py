@@ -3,6 +3,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 from typing import NoReturn
 
 import pytest
@@ -54,6 +55,7 @@ def test_work_without_phases_says_nothing(capsys: pytest.CaptureFixture[str]) ->
 
 def test_a_terminal_gets_bars_and_notes() -> None:
     ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
     with subprocess.Popen([sys.executable, "-c", _WORK], stderr=theirs) as process:
         os.close(theirs)
         shown = b""

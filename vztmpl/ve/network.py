@@ -35,7 +35,7 @@ def attach(node: Node, ctid: int, pid: int, addresses: Sequence[str]) -> None:
 
 
 def detach(node: Node, ctid: int) -> None:
-    """Take the link away; none is fine, and so is one that goes with the VE's namespace meanwhile."""
+    """Take the link away; none is fine, and so is one that goes by itself meanwhile."""
     name = host_interface(node, ctid)
     if not Path(f"/proc/sys/net/ipv4/conf/{name}").exists():  # unlike /sys, of our own namespace
         return

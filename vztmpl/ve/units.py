@@ -4,6 +4,8 @@ Source: vzctl's ``src/lib/config.c`` (parse_ul_sfx, parse_twoul_sfx). A page has
 as there, whatever the machine's own page size.
 """
 
+import math
+
 from vztmpl.errors import VEError
 from vztmpl.ve import codes
 
@@ -37,16 +39,12 @@ def _number(word: str, unit_bytes: int) -> int:
     """Read a number; with a unit, a suffix turns bytes into units, rounding up."""
     if word == "unlimited":
         return UNLIMITED
-    suffix = word[-1:].upper()
-    try:
-        if word.isdigit():
-            return min(int(word), UNLIMITED)
-        if unit_bytes and suffix in _SUFFIX_BYTES:
-            size = float(word[:-1]) * _SUFFIX_BYTES[suffix]
-            if size >= 0:
-                return min(-int(-size // unit_bytes), UNLIMITED)
-    except (ValueError, OverflowError):
-        pass
+    suffix, digits = word[-1:].upper(), word[:-1].replace(".", "", 1)
+    if word.isascii() and word.isdigit():
+        return min(int(word), UNLIMITED)
+    if unit_bytes and suffix in _SUFFIX_BYTES and digits.isascii() and digits.isdigit():
+        size_bytes = float(word[:-1]) * _SUFFIX_BYTES[suffix]
+        return UNLIMITED if size_bytes > UNLIMITED else math.ceil(size_bytes / unit_bytes)
     kinds = "a number, with K, M, G, T or P (pages) behind it" if unit_bytes else "a whole number"
     raise VEError(
         f"{word!r} is not {kinds}, nor `unlimited`", vz_code=codes.INVALID_PARAMETER_VALUE
