@@ -1,0 +1,1 @@
+"""Benchmarks: ours and what a user would pick instead, in turn, in one run."""
