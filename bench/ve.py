@@ -135,7 +135,7 @@ class Podman:
         run(
             *self.base, "create", "--name", "b1", "--ulimit", "nofile=20000:20000",
             "--ulimit", "nproc=32768:32768", "--network=none", "--systemd=always",
-            "--stop-signal=SIGRTMIN+3", "--cgroup-parent=/vz-bench-podman", "bench:1",
+            "--stop-signal=SIGRTMIN+3", "--cgroup-parent=/bench-podman", "bench:1",
         )  # fmt: skip
 
     def start(self) -> None:
@@ -234,6 +234,11 @@ def main(arguments: Sequence[str]) -> None:
     (HERE / "results/ve.json").write_text(json.dumps(results, indent=1))
     run(*Podman().base, "rmi", "--all", "--force", ok=False)
     run("rm", "-rf", WORK / "node", WORK / "lxc", WORK / "podman", WORK / "podman-run", ok=False)
+    for group in ("bench-podman", "lxc.pivot"):  # both tools leave theirs, empty
+        for folder in Path("/sys/fs/cgroup").glob(f"*/{group}"):
+            for below in sorted(folder.rglob("*/"), reverse=True):
+                below.rmdir()
+            folder.rmdir()
 
 
 def in_child(work: Callable[[], object], peer: Ours | Lxc | Podman) -> object:

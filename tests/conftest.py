@@ -7,7 +7,14 @@ from tests.fakes import Signer
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("VZ_SYSROOT", "SOURCE_DATE_EPOCH", "http_proxy", "https_proxy", "HTTP_PROXY"):
+    for name in (
+        "VZ_SYSROOT",
+        "SOURCE_DATE_EPOCH",
+        "http_proxy",
+        "https_proxy",
+        "HTTP_PROXY",
+        "PYTHONUNBUFFERED",
+    ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
 

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -119,20 +120,35 @@ def test_a_bug_shows_a_traceback() -> None:
         guarded(raising(ZeroDivisionError()))
 
 
-def test_a_reader_that_goes_away_is_no_news() -> None:
+@pytest.mark.parametrize("lines", [1, 1000])
+def test_a_reader_that_goes_away_is_no_news(lines: int) -> None:
     code = (
-        "import sys\nfrom vztmpl.cli.errors import guarded\n"
-        "raise SystemExit(guarded(lambda: [print('x' * 1000) for _ in range(1000)] and None))"
+        "from vztmpl.cli.errors import guarded\n"
+        f"raise SystemExit(guarded(lambda: [print('x' * 1000) for _ in range({lines})] and None))"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        process.stdout.read(10)
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 1
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_what_could_not_be_written_is_an_error() -> None:
+    code = (
+        "from vztmpl.cli.errors import guarded\nraise SystemExit(guarded(lambda: print('short')))"
+    )
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the disk is full\n")
 
 
 def test_a_terminated_command_cleans_up() -> None:

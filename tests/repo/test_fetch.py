@@ -14,7 +14,8 @@ from vztmpl.errors import NetworkError, NotFoundError, VerificationError
 from vztmpl.repo.fetch import opened
 
 CONTENT = bytes(range(256)) * 4096
-NAME = "some folder/100%.bin"
+NAME = "some folder/100%41 ä?#.bin"
+QUOTED = "some%20folder/100%2541%20%C3%A4%3F%23.bin"
 
 
 @pytest.fixture
@@ -104,9 +105,6 @@ def test_a_failure_of_the_target_is_not_one_of_the_network(url: str) -> None:
         (fakes.dies_halfway, NetworkError),
         (fakes.says_nothing, NetworkError),
         (fakes.sends_garbage, NetworkError),
-        (fakes.leads_to("https://127.0.0.1:1/x"), NetworkError),
-        (fakes.leads_to("file:///etc/passwd"), NetworkError),
-        (fakes.leads_to("/some%20folder/100%25.bin"), NetworkError),
         (fakes.leads_to("http://[bad"), NetworkError),
         (fakes.leads_to("http://127.0.0.1:1/"), NetworkError),
     ],
@@ -130,9 +128,23 @@ def test_endless_data_is_left_at_the_limit(server: FakeServer) -> None:
 
 
 def test_a_redirect_within_the_scheme_is_followed(server: FakeServer) -> None:
-    server.faults["/moved"] = fakes.leads_to("/some%20folder/100%25.bin")
+    server.faults["/moved"] = fakes.leads_to(f"/{QUOTED}")
     with opened(server.url) as source:
         assert source.read("moved", len(CONTENT)) == CONTENT
+
+
+@pytest.mark.parametrize("target", ["https://127.0.0.1:1/x", "file:///etc/passwd"])
+def test_a_redirect_to_another_scheme_is_not_followed(server: FakeServer, target: str) -> None:
+    server.faults[".bin"] = fakes.leads_to(target)
+    with pytest.raises(NetworkError, match=f"leads to another scheme: {target}"):
+        read(server.url)
+
+
+def test_redirects_come_to_an_end(server: FakeServer) -> None:
+    server.faults[".bin"] = fakes.leads_to(f"/{QUOTED}")
+    with pytest.raises(NetworkError, match="leads on more than 5 times"):
+        read(server.url)
+    assert len(server.asked) == 6
 
 
 def test_no_answer_is_ever_unpacked(server: FakeServer) -> None:
