@@ -67,6 +67,7 @@ def build(
     when all is done, the manifest last.
     """
     bootstrapper = _bootstrapper(recipe)
+    fixed_epoch = _fixed_epoch()
     files = TemplateFiles.of(out, str(recipe.name))
     out.mkdir(parents=True, exist_ok=True)
     with (
@@ -78,7 +79,7 @@ def build(
             remove_abandoned(file)
         progress.phase(f"bootstrapping with {bootstrapper.program}")
         bootstrapper.bootstrap(recipe, tree, progress)
-        epoch = int(os.environ.get("SOURCE_DATE_EPOCH") or bootstrapper.epoch(tree))
+        epoch = bootstrapper.epoch(tree) if fixed_epoch is None else fixed_epoch
         progress.phase("customising")
         customise(recipe, tree, epoch, progress)
         packages = bootstrapper.packages(tree)
@@ -93,7 +94,7 @@ def build(
             packed = archive.pack(tree, archive_file, epoch, progress.advance)
             manifest = Manifest(
                 name=str(recipe.name),
-                serial=_serial(),
+                serial=_serial(fixed_epoch),
                 digest=packed.digest,
                 sha256=packed.sha256,
                 size_bytes=packed.size_bytes,
@@ -162,8 +163,17 @@ def _tools(bootstrapper: Bootstrapper) -> dict[str, str]:
     }
 
 
-def _serial() -> str:
+def _fixed_epoch() -> int | None:
+    """Return SOURCE_DATE_EPOCH (reproducible-builds.org/specs/source-date-epoch), if it is set."""
+    text = os.environ.get("SOURCE_DATE_EPOCH", "")
+    if text and not (text.isascii() and text.isdigit()):
+        raise ConfigError(
+            "environment", "SOURCE_DATE_EPOCH", f"{text!r} is not a number of seconds"
+        )
+    return int(text) if text else None
+
+
+def _serial(fixed_epoch: int | None) -> str:
     """Name this build by its time; SOURCE_DATE_EPOCH stands in for the clock when it is set."""
-    fixed = os.environ.get("SOURCE_DATE_EPOCH")
-    when = datetime.fromtimestamp(int(fixed), UTC) if fixed else datetime.now(UTC)
+    when = datetime.now(UTC) if fixed_epoch is None else datetime.fromtimestamp(fixed_epoch, UTC)
     return f"{when:%Y%m%dT%H%MZ}"

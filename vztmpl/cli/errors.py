@@ -37,11 +37,10 @@ def guarded(call: Callable[[], int | None], codes: Callable[[VztmplError], int] 
     except VztmplError as error:
         show(error)
         return codes(error)
-    except BrokenPipeError:
-        _forget_stdout()
-        return _FAILED
     except OSError as error:
-        show(_explained(error))
+        if not isinstance(error, BrokenPipeError):  # a reader that goes away is no news
+            show(_explained(error))
+        _finish_stdout()
         return _FAILED
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -91,8 +90,11 @@ def _terminated(number: int, _frame: FrameType | None) -> None:
     raise SystemExit(128 + number)
 
 
-def _forget_stdout() -> None:
-    """Nobody reads on: keep Python from trying again, and complaining, when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+def _finish_stdout() -> None:
+    """Write what is left, or forget it: Python would try again, and complain, when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
