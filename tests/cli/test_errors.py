@@ -106,8 +106,8 @@ def test_errors_of_the_system_are_put_in_words(
 @pytest.mark.root
 def test_a_user_who_is_not_root_is_told_so() -> None:
     code = (
-        "import os; os.setuid(65534)\n"
-        "from vztmpl.cli.errors import guarded\n"
+        "import os; from vztmpl.cli.errors import guarded\n"
+        "os.setuid(65534)  # after the import: the checkout may be closed to others\n"
         "raise SystemExit(guarded(lambda: open('/etc/shadow') and None))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
