@@ -118,7 +118,19 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         pass
 
 
-def _hold(path: Path, holding: object) -> None:
+def test_a_lock_may_be_waited_for(tmp_path: Path) -> None:
+    context = get_context("fork")
+    holding = context.Event()
+    process = context.Process(target=_hold, args=(tmp_path / "l", holding, 0.3))
+    process.start()
+    assert holding.wait(5)
+    began = time.monotonic()
+    with locked(tmp_path / "l", wait=True):
+        assert time.monotonic() - began > 0.1
+    process.join()
+
+
+def _hold(path: Path, holding: object, seconds: float = 30) -> None:
     with locked(path):
         holding.set()  # type: ignore[attr-defined]
-        time.sleep(30)
+        time.sleep(seconds)

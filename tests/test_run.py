@@ -1,4 +1,6 @@
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -6,7 +8,7 @@ import pytest
 
 from tests.fakes import fake_program
 from vztmpl.errors import CommandError, during
-from vztmpl.run import attached, confined, environment, piped, run
+from vztmpl.run import attached, confined, environment, launch, piped, run
 
 
 def test_a_failed_program_is_reported_with_its_last_words(
@@ -107,11 +109,69 @@ def test_an_attached_program_gives_its_status() -> None:
     assert attached(["sh", "-c", "exit 7"]) == 7
 
 
+def test_a_program_that_reads_stdin_finds_it_at_its_end() -> None:
+    assert run(["cat"]) == ""
+    assert run(["cat"], stdin="given\n") == "given\n"
+    with piped(["cat"]) as pipe:
+        assert pipe.read() == b""
+
+
+def test_a_launched_program_goes_on_and_what_it_says_is_kept(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    began = time.monotonic()
+    launch(["sh", "-c", "echo first; (sleep 0.4; cat; echo later) &"], output=log)
+    assert time.monotonic() - began < 0.3
+    until = began + 5
+    while "later" not in log.read_text() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert log.read_text() == "first\nlater\n"
+    assert log.stat().st_mode & 0o077 == 0
+
+
+def test_a_launched_program_does_not_read_what_is_typed(tmp_path: Path) -> None:
+    code = (
+        "from pathlib import Path; from vztmpl.run import launch\n"
+        f"launch(['cat'], output=Path('{tmp_path}/log'))"
+    )
+    subprocess.run([sys.executable, "-c", code], input=b"typed", check=True, timeout=10)
+    assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_a_launch_that_fails_says_why(tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as caught:
+        launch(["sh", "-c", "echo no such VE >&2; exit 4"], output=tmp_path / "log")
+    assert (caught.value.status, caught.value.tail) == (4, "no such VE\n")
+    with pytest.raises(CommandError, match="127"):
+        launch(["no-such-program-here"], output=tmp_path / "log")
+
+
+def test_another_program_takes_our_place() -> None:
+    code = "from vztmpl.run import replace; replace(['sh', '-c', 'echo $PPID; exit 9'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (9, "")
+    assert done.stdout == f"{os.getpid()}\n"
+
+
 @pytest.mark.root
 def test_nothing_outlives_a_confined_program(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     run(confined(["sh", "-c", f"(sleep 0.5; touch {mark}) >/dev/null 2>&1 & echo started"]))
     time.sleep(0.8)
+    assert not mark.exists()
+
+
+@pytest.mark.root
+def test_a_confined_program_dies_with_us(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    script = f"touch {mark}.up; sleep 0.6; touch {mark}"
+    code = f"from vztmpl.run import confined, run; run(confined(['sh', '-c', '{script}']))"
+    with subprocess.Popen([sys.executable, "-c", code]) as process:
+        until = time.monotonic() + 5
+        while not mark.with_suffix(".up").exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        process.kill()
+    assert mark.with_suffix(".up").exists()
+    time.sleep(0.9)
     assert not mark.exists()
 
 

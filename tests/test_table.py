@@ -67,3 +67,12 @@ def test_an_error_in_a_list_of_tables_says_in_which() -> None:
 def test_a_list_of_tables_holds_tables_only() -> None:
     with pytest.raises(ConfigError, match="must be a list of tables"):
         list(Table({"files": ["a"]}, "x").tables("files"))
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+def test_a_string_that_no_path_or_program_can_take_is_refused(text: str) -> None:
+    for table in (Table({"key": text}, "x"), Table({"key": [text]}, "x")):
+        with pytest.raises(ConfigError, match="x: key: holds a character that can't be used"):
+            table.one_or_more("key")
+    with pytest.raises(ConfigError, match="can't be used"):
+        take({"key": text}, "key", str)

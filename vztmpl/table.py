@@ -1,5 +1,6 @@
 """Reading a parsed TOML or JSON table into typed values, with errors that name file and key."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -7,6 +8,7 @@ from vztmpl.errors import ConfigError
 
 T = TypeVar("T")
 _MISSING: Any = object()
+_UNUSABLE = re.compile(r"[\0\ud800-\udfff]")
 _KIND_NAMES = {str: "a string", int: "a whole number", bool: "true or false", list: "a list",
                dict: "a table"}  # fmt: skip
 
@@ -28,6 +30,8 @@ class Table:
             raise self.error(key, "is required")
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise self.error(key, f"must be {_KIND_NAMES.get(kind, kind)}, not {value!r}")
+        if isinstance(value, str):
+            self._check_usable(key, value)
         return value
 
     def strings(self, key: str) -> tuple[str, ...]:
@@ -35,6 +39,8 @@ class Table:
         values = self.take(key, list, [])
         if not all(isinstance(value, str) for value in values):
             raise self.error(key, "must be a list of strings")
+        for value in values:
+            self._check_usable(key, value)
         return tuple(values)
 
     def one_or_more(self, key: str) -> tuple[str, ...]:
@@ -71,3 +77,8 @@ class Table:
     def error(self, key: str, problem: str) -> ConfigError:
         """Make the error that says where in which file the problem is."""
         return ConfigError(self._where, f"{self._prefix}{key}", problem)
+
+    def _check_usable(self, key: str, value: str) -> None:
+        """Refuse what no path, program or UTF-8 file can take: NUL, and halves of pairs in JSON."""
+        if _UNUSABLE.search(value):
+            raise self.error(key, f"holds a character that can't be used: {value!r}")

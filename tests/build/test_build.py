@@ -212,3 +212,15 @@ def _cmdline(process: Path) -> bytes:
         return (process / "cmdline").read_bytes()
     except OSError:
         return b""
+
+
+@pytest.mark.parametrize("epoch", ["soon", "-1", "1" * 13, "9" * 30, "9" * 5000])
+def test_an_epoch_that_is_no_date_stops_the_build_before_it_begins(
+    monkeypatch: pytest.MonkeyPatch, place: Path, epoch: str
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch)
+    done = build(place, "--unsigned")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: environment: SOURCE_DATE_EPOCH: ")
+    assert not (place / "mmdebstrap.log").exists()
+    assert not (place / "out").exists()

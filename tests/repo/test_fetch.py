@@ -178,3 +178,8 @@ def test_a_file_that_can_not_be_read_is_a_network_error(folder: Path) -> None:
     for name, reason in (("loop", "symbolic links"), ("some folder", "Is a directory")):
         with opened(f"file://{folder}") as source, pytest.raises(NetworkError, match=reason):
             source.read(name, 10)
+
+
+def test_a_path_that_no_file_can_have_is_not_found() -> None:
+    with pytest.raises(NotFoundError), opened("file:///a%00b") as source:
+        source.read("x", 1)

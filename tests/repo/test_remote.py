@@ -109,6 +109,19 @@ def test_a_file_that_makes_no_sense_is_named(remotes: Remotes, tmp_path: Path) -
         remotes.last_serial("main")
 
 
+@pytest.mark.parametrize(
+    "text", ['url = "http://[::1"', 'url = "ftp://x/"', "url = 1", "url = " + "[" * 100_000]
+)
+def test_a_file_with_a_url_that_can_not_be_used_is_named(
+    remotes: Remotes, tmp_path: Path, publisher: Signer, text: str
+) -> None:
+    remotes.add("main", "file:///x", publisher.public_key)
+    (path,) = tmp_path.rglob("main.toml")
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"main\.toml: (url|syntax): "):
+        remotes.find("main")
+
+
 def test_the_keys_may_be_read_by_everybody(
     remotes: Remotes, publisher: Signer, tmp_path: Path
 ) -> None:

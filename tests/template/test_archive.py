@@ -1,6 +1,8 @@
 import hashlib
 import io
 import os
+import tarfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,18 @@ def test_the_same_tree_gives_the_same_bytes(tmp_path: Path) -> None:
     first, second = pack(one, tmp_path / "1.zst"), pack(other, tmp_path / "2.zst")
     assert first == second
     assert (tmp_path / "1.zst").read_bytes() == (tmp_path / "2.zst").read_bytes()
+
+
+def test_members_are_in_the_order_of_their_names(tmp_path: Path) -> None:
+    names = [f"{number:x}"[::-1] for number in range(0x1000, 0x1400)]
+    packed = pack(make_tree(tmp_path / "tree", names, 0o022, EPOCH), tmp_path / "t.zst")
+    stream = zstandard.ZstdDecompressor().decompress(
+        (tmp_path / "t.zst").read_bytes(), max_output_size=packed.unpacked_bytes
+    )
+    with tarfile.open(fileobj=io.BytesIO(stream)) as tar:
+        found = tar.getnames()
+    assert found == sorted(found)
+    assert len(found) == len(names) + 3
 
 
 def test_an_older_time_is_part_of_the_tree(tmp_path: Path) -> None:
@@ -171,3 +185,53 @@ def test_progress_adds_up_to_the_whole_tar(tmp_path: Path, tree: Path) -> None:
         packed = archive.pack(tree, file, EPOCH, packing.append)
     archive.check(tmp_path / "t.zst", packed.digest, packed.unpacked_bytes, unpacking.append)
     assert sum(packing) == sum(unpacking) == packed.unpacked_bytes
+
+
+def tar_of(*members: tuple[str, str, str]) -> bytes:
+    """Make a tar of (name, type, link target) members; files hold ``evil``."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, kind, target in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind.encode(), target
+            member.size = 5 if kind == FILE else 0
+            tar.addfile(member, io.BytesIO(b"evil\n") if kind == FILE else None)
+    return out.getvalue()
+
+
+FILE, HARD, SYMBOLIC = "0", "1", "2"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("../../out/new", FILE, "")],
+        [("./a/../../../out/new", FILE, "")],
+        [("{out}/new", FILE, "")],
+        [("{out}/victim", FILE, "")],
+        [("d", SYMBOLIC, "{out}"), ("d/new", FILE, "")],
+        [("d", SYMBOLIC, "../../out"), ("d/new", FILE, "")],
+        [("d", SYMBOLIC, "{out}"), ("e", HARD, "d"), ("e/new", FILE, "")],
+        [("x", SYMBOLIC, "."), ("x/y", SYMBOLIC, "../.."), ("x/y/out/new", FILE, "")],
+        [("f", SYMBOLIC, "{out}/victim"), ("f", FILE, "")],
+        [("h", HARD, "{out}/victim"), ("h", FILE, "")],
+        [("h", HARD, "../../out/victim"), ("h", FILE, "")],
+        [(".", SYMBOLIC, "{out}"), ("./new", FILE, "")],
+    ],
+)
+def test_no_member_leaves_the_folder(tmp_path: Path, members: list[tuple[str, str, str]]) -> None:
+    """Even a tar that is just what its manifest says."""
+    out, inside = tmp_path / "out", tmp_path / "in"
+    for folder in (out, inside, inside / "back"):
+        folder.mkdir()
+    (out / "victim").write_text("kept\n")
+    placed = [(name.format(out=out), kind, to.format(out=out)) for name, kind, to in members]
+    tar = tar_of(*placed)
+    (tmp_path / "t.zst").write_bytes(zstandard.compress(tar))
+    digest = hashlib.sha256(tar).hexdigest()
+    with suppress(CommandError):
+        archive.unpack(tmp_path / "t.zst", inside / "back", digest, len(tar))
+    assert names_in(out) == ["victim"]
+    assert (out / "victim").read_text() == "kept\n"
+    assert (out / "victim").stat().st_nlink == 1
+    assert names_in(inside) == ["back"]

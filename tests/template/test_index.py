@@ -75,6 +75,7 @@ def test_an_index_past_its_date_is_refused() -> None:
         with_value("templates", [{}]), with_value("templates", {}),
         with_path("/etc"), with_path("../up"), with_path("a/../../b"), with_path("a//b"),
         with_path("http://other/x"), with_path(""), with_path("a/./b"),
+        with_path("a\0b"), with_path("\ud800"),
     ],
 )  # fmt: skip
 def test_what_is_no_index_is_refused(data: bytes) -> None:

@@ -129,6 +129,17 @@ def test_a_file_without_keys_is_refused(tmp_path: Path, publisher: Signer) -> No
         Keyring(tmp_path / "keys").import_keys(b"hello")
 
 
+@pytest.mark.parametrize("length", [86, 87, 200])
+def test_a_keyring_may_be_far_down(tmp_path: Path, publisher: Signer, length: int) -> None:
+    """The path of a socket, which gpg puts there, holds no more than 108 bytes."""
+    folder = tmp_path / ("k" * (length - len(str(tmp_path)) - 1))
+    signer = Signer.new(folder, "Some Maintainer")
+    signature = signer.keyring.sign(TEXT, signer.fingerprint)
+    assert verify_detached(TEXT, signature, signer.public_key, "x") == signer.fingerprint
+    signer.keyring.import_keys(publisher.public_key)
+    assert len(Keyring(folder).keys()) == 2
+
+
 def test_no_agent_stays_behind(tmp_path: Path) -> None:
     signer = Signer.new(tmp_path / "keys", "Some Maintainer")
     signer.keyring.sign(TEXT, signer.fingerprint)

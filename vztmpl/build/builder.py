@@ -21,6 +21,7 @@ from vztmpl.template import archive
 from vztmpl.template.manifest import Manifest, TemplateFiles
 
 _TMPFS_NEEDS_BYTES = 4 << 30
+_MAX_EPOCH_DIGITS = 11  # until the year 5138: more does not fit the four digits in a serial
 
 Sign = Callable[[bytes], bytes]
 """Makes the detached signature of a manifest."""
@@ -166,7 +167,7 @@ def _tools(bootstrapper: Bootstrapper) -> dict[str, str]:
 def _fixed_epoch() -> int | None:
     """Return SOURCE_DATE_EPOCH (reproducible-builds.org/specs/source-date-epoch), if it is set."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if text and not (text.isascii() and text.isdigit()):
+    if text and not (text.isascii() and text.isdigit() and len(text) <= _MAX_EPOCH_DIGITS):
         raise ConfigError(
             "environment", "SOURCE_DATE_EPOCH", f"{text!r} is not a number of seconds"
         )

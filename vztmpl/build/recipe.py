@@ -232,6 +232,8 @@ def _read(path: Path) -> Table:
         raise ConfigError(path, "include", "there is no such file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, "syntax", str(error)) from error
+    except RecursionError as error:
+        raise ConfigError(path, "syntax", "is nested too deeply") from error
 
 
 def _unknown(folder: Path, text: str) -> NotFoundError:

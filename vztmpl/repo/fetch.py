@@ -105,7 +105,7 @@ class _Folder(Source):
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):
                     yield chunk
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL
             raise _not_found(url) from error
         except OSError as error:
             raise NetworkError(f"{url}: {error.strerror}", hint=_HINT) from error

@@ -111,8 +111,14 @@ class Remotes:
             table = Table(tomllib.loads(path.read_text()), path)
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(path, "syntax", str(error)) from error
+        except RecursionError as error:
+            raise ConfigError(path, "syntax", "is nested too deeply") from error
         url = table.take("url", str)
         table.done()
+        try:
+            _check_url(url)
+        except UsageError as error:
+            raise ConfigError(path, "url", str(error), hint=error.hint) from error
         return self._named(path.stem, url)
 
     def _file(self, name: str) -> Path:

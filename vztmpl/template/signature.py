@@ -18,6 +18,7 @@ from vztmpl.files import locked
 from vztmpl.run import run
 
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
+_MAX_HOME_BYTES = 86
 _BAD_NAME = re.compile(r"[<>\n\x00]|^\W|^.{0,4}$")
 
 
@@ -114,11 +115,11 @@ class Keyring:
     def _gpg(self) -> Iterator[gnupg.GPG]:
         """Yield gpg on this folder; one at a time, and no agent stays behind."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locked(self._folder / "vztmpl.lock", wait=True):
+        with locked(self._folder / "vztmpl.lock", wait=True), _short(self._folder) as home:
             try:
-                yield _gpg(self._folder)
+                yield _gpg(home)
             finally:
-                run(["gpgconf", "--homedir", self._folder, "--kill", "all"])
+                run(["gpgconf", "--homedir", home, "--kill", "all"])
 
 
 def fingerprints(public_keys: bytes) -> list[str]:
@@ -159,6 +160,18 @@ def _trusting(public_keys: bytes) -> Iterator[tuple[gnupg.GPG, set[str]]]:
                 "that is not an OpenPGP public key", hint="`vztmpl key export` makes one"
             )
         yield gpg, found
+
+
+@contextmanager
+def _short(folder: Path) -> Iterator[Path]:
+    """Yield a name for a folder that leaves room for the agent's sockets (unix(7): 108 bytes)."""
+    if len(bytes(folder)) <= _MAX_HOME_BYTES:
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="vztmpl-") as near:
+        link = Path(near) / "keys"
+        link.symlink_to(folder.absolute())
+        yield link
 
 
 def _signer(result: gnupg.Verify | gnupg.Crypt, trusted: set[str], what: object) -> str:
