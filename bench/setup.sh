@@ -1,10 +1,13 @@
 #!/bin/bash
-# Installs what the benchmarks compare with.
+# Installs what the benchmarks compare with, where it is missing.
 set -euo pipefail
-missing=
-for package in lxc podman busybox-static; do
+missing=()
+for package in lxc podman crun conmon; do
   dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' \
-    || missing="$missing $package"
+    || missing+=("$package")
 done
-[ -z "$missing" ] || DEBIAN_FRONTEND=noninteractive \
-  apt-get install --yes --quiet=2 --no-install-recommends $missing >/dev/null
+[ ${#missing[@]} -gt 0 ] || exit 0
+echo "installing ${missing[*]}"
+apt-get update --quiet=2
+DEBIAN_FRONTEND=noninteractive \
+  apt-get install --yes --quiet=2 --no-install-recommends "${missing[@]}" >/dev/null

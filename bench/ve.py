@@ -2,153 +2,32 @@
 
     python -m bench.ve [ROUNDS]
 
-All get the same root file system. Times are whole commands as an admin waits for them, in
-milliseconds. ``running`` is from the start command's begin to systemd's ``running``, asked through
-each tool's own exec. Prints medians with their range and writes bench/results/ve.json.
+All get the same root file system. Times are of whole commands as an admin waits for them, in
+milliseconds. ``running`` is from the start command's begin until systemd says ``running``; it is
+asked in the same way everywhere: a bare ``nsenter`` into init's namespaces, no tool's own exec.
+Prints medians with their range and writes bench/results/ve.json.
 """
 
+import compileall
 import json
 import os
+import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.peers import CGROUPS, ROOT, WORK, Crun, Lxc, Ours, Peer, Podman, attempt, publish, run
 from vztmpl import kernel
 
-HERE = Path(__file__).parent
-WORK = HERE.parent / "cache/bench"
-TEMPLATE = "debian-12-x86_64-minimal"
 STEPS = ("create", "start", "running", "exec", "stop", "destroy", "cycle")
 TARGETS_MS = {"create": 60, "start": 90, "running": 280, "exec": 40, "stop": 250}
+RESULTS = Path(__file__).parent / "results/ve.json"
+UNIFIED = CGROUPS / "unified"
+_PATIENCE_SECONDS = 30
 
-
-def run(*argv: object, env: dict[str, str] | None = None, ok: bool = True) -> int:
-    """Run a command quietly and return its status."""
-    done = subprocess.run(  # noqa: PLW1510 - the caller says whether a failure matters
-        [str(word) for word in argv],
-        env={**os.environ, **(env or {})},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    )
-    if ok and done.returncode:
-        sys.exit(f"{argv}: {done.stderr.decode()}")
-    return done.returncode
-
-
-class Ours:
-    name = "vztmpl"
-
-    def __init__(self) -> None:
-        self.bin = Path(sys.executable).parent
-        self.env = {"VZ_SYSROOT": str(WORK / "node")}
-
-    def vz(self, *words: object, ok: bool = True) -> int:
-        return run(self.bin / "vzctl", "--quiet", *words, env=self.env, ok=ok)
-
-    def prepare(self, archive: Path) -> None:
-        cache = WORK / "node/vz/template/cache"
-        cache.mkdir(parents=True, exist_ok=True)
-        for file in archive.parent.glob(f"{TEMPLATE}.*"):
-            (cache / file.name).unlink(missing_ok=True)
-            (cache / file.name).hardlink_to(file)
-        self.create()  # unpacks the base
-        self.destroy()
-
-    def create(self) -> None:
-        self.vz("create", 101, "--ostemplate", TEMPLATE)
-
-    def start(self) -> None:
-        self.vz("start", 101)
-
-    def exec(self, *words: str) -> int:
-        return self.vz("exec2", 101, *words, ok=False)
-
-    def stop(self) -> None:
-        self.vz("stop", 101)
-
-    def destroy(self) -> None:
-        self.vz("destroy", 101)
-
-
-class Lxc:
-    name = "LXC"
-
-    def __init__(self) -> None:
-        self.path = WORK / "lxc"
-
-    def prepare(self, archive: Path) -> None:
-        base = self.path / "base"
-        (base / "rootfs").mkdir(parents=True)
-        run(
-            "tar",
-            "--zstd",
-            "-xpf",
-            archive,
-            "--xattrs",
-            "--xattrs-include=*",
-            "-C",
-            base / "rootfs",
-        )
-        (base / "config").write_text(
-            "lxc.include = /usr/share/lxc/config/common.conf\nlxc.arch = linux64\n"
-            "lxc.net.0.type = empty\nlxc.apparmor.profile = unconfined\nlxc.uts.name = base\n"
-            f"lxc.rootfs.path = dir:{base}/rootfs\n"
-        )
-
-    def create(self) -> None:
-        run("lxc-copy", "-P", self.path, "-n", "base", "-N", "b1", "-s", "-B", "overlay")
-
-    def start(self) -> None:
-        run("lxc-start", "-P", self.path, "-n", "b1", "-d")
-
-    def exec(self, *words: str) -> int:
-        return run("lxc-attach", "-P", self.path, "-n", "b1", "--", *words, ok=False)
-
-    def stop(self) -> None:
-        run("lxc-stop", "-P", self.path, "-n", "b1")
-
-    def destroy(self) -> None:
-        run("lxc-destroy", "-P", self.path, "-n", "b1")
-
-
-class Podman:
-    name = "podman"
-
-    def __init__(self) -> None:
-        self.base = [
-            "podman", "--root", WORK / "podman", "--runroot", WORK / "podman-run",
-            "--tmpdir", WORK / "podman-tmp", "--cgroup-manager=cgroupfs",
-            "--events-backend=file", "--runtime=crun",
-        ]  # fmt: skip
-
-    def prepare(self, archive: Path) -> None:
-        tar = WORK / "image.tar"
-        run("sh", "-c", f"zstd -dcq {archive} > {tar}")
-        run(*self.base, "import", "--change", 'CMD ["/sbin/init"]', tar, "bench:1")
-        tar.unlink()
-
-    def create(self) -> None:
-        run(
-            *self.base, "create", "--name", "b1", "--ulimit", "nofile=20000:20000",
-            "--ulimit", "nproc=32768:32768", "--network=none", "--systemd=always",
-            "--stop-signal=SIGRTMIN+3", "--cgroup-parent=/bench-podman", "bench:1",
-        )  # fmt: skip
-
-    def start(self) -> None:
-        run(*self.base, "start", "b1")
-
-    def exec(self, *words: str) -> int:
-        return run(*self.base, "exec", "b1", *words, ok=False)
-
-    def stop(self) -> None:
-        run(*self.base, "stop", "b1")
-
-    def destroy(self) -> None:
-        run(*self.base, "rm", "b1")
+Took = dict[str, float]
 
 
 def timed(call: Callable[[], object]) -> float:
@@ -157,113 +36,165 @@ def timed(call: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def until_running(peer: Ours | Lxc | Podman) -> None:
-    until = time.monotonic() + 30
-    while peer.exec("systemctl", "is-system-running", "--wait"):
+def until_running(peer: Peer) -> None:
+    ask = ("nsenter", "-t", peer.init(), "-a", "--", "systemctl", "is-system-running", "--wait")
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while not attempt(*ask):  # fails as long as systemd does not listen yet
         if time.monotonic() > until:
-            sys.exit(f"{peer.name}: not running after 30 s")
+            raise RuntimeError(f"{peer.name}: not running after {_PATIENCE_SECONDS} s")
+        time.sleep(0.005)
 
 
-def one_round(peer: Ours | Lxc | Podman) -> dict[str, float]:
+def life(peer: Peer) -> Took:
+    """Take one container through its whole life."""
     took = {"create": timed(peer.create)}
     began = time.perf_counter()
     took["start"] = timed(peer.start)
     until_running(peer)
     took["running"] = (time.perf_counter() - began) * 1000
-    took["exec"] = timed(lambda: peer.exec("true"))
+    took["exec"] = timed(peer.exec_true)
     took["stop"] = timed(peer.stop)
     took["destroy"] = timed(peer.destroy)
     took["cycle"] = sum(took[step] for step in STEPS[:-1] if step != "start")
     return took
 
 
-def archive() -> Path:
-    """Return the template, built by us when the demo has not left one."""
-    for folder in (HERE.parent / "cache/demo/out", WORK / "out"):
-        if (found := folder / f"{TEMPLATE}.tar.zst").exists():
-            return found
-    bin_ = Path(sys.executable).parent
-    run(bin_ / "vztmpl", "build", TEMPLATE, "--unsigned", "--out", WORK / "out")
-    return WORK / f"out/{TEMPLATE}.tar.zst"
+def bare(crun: Crun) -> Took:
+    """Time the runtime alone."""
+    took = {"run": timed(crun.run_true)}
+    crun.start()
+    took["exec"] = timed(crun.exec_true)
+    crun.clean()
+    return took
 
 
-def apart() -> None:
-    """Go into mount and network namespaces of our own.
-
-    crun, which podman runs, refuses hybrid cgroups: the cgroup2 mount is hidden from the peers.
-    """
-    kernel.unshare(kernel.CLONE_NEWNET)
-    run("ip", "link", "set", "lo", "up")
-
-
-def table(results: dict[str, list[dict[str, float]]]) -> str:
-    lines = [f"{'ms, median (min-max)':<22}" + "".join(f"{step:>20}" for step in STEPS)]
-    medians: dict[str, dict[str, float]] = {}
-    for name, rounds in results.items():
-        cells = {step: [took[step] for took in rounds] for step in STEPS}
-        medians[name] = {step: statistics.median(cells[step]) for step in STEPS}
-        shown = [f"{medians[name][s]:.0f} ({min(cells[s]):.0f}-{max(cells[s]):.0f})" for s in STEPS]
-        lines.append(f"{name:<22}" + "".join(f"{text:>20}" for text in shown))
-    ours = medians[Ours.name]
-    for name in medians:
-        if name != Ours.name:
-            ratios = [f"{ours[step] / medians[name][step]:.2f}" for step in STEPS]
-            lines.append(f"{'ratio to ' + name:<22}" + "".join(f"{text:>20}" for text in ratios))
-    goals = [str(TARGETS_MS.get(step, "")) for step in STEPS]
-    return "\n".join([*lines, f"{'ours, at most':<22}" + "".join(f"{text:>20}" for text in goals)])
-
-
-def main(arguments: Sequence[str]) -> None:
-    rounds = int(arguments[0]) if arguments else 10
-    run("rm", "-rf", WORK / "node", WORK / "lxc")
-    WORK.mkdir(parents=True, exist_ok=True)
-    apart()
-    peers: list[Ours | Lxc | Podman] = [Ours(), Lxc(), Podman()]
-    results: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
-    source = archive()
-    for peer in peers:
-        in_child(lambda peer=peer: peer.prepare(source), peer)  # type: ignore[misc]
-    for number in range(rounds + 1):  # the first one warms up
-        for peer in peers:
-            took = in_child(lambda peer=peer: one_round(peer), peer)  # type: ignore[misc]
-            if number and isinstance(took, dict):
-                results[peer.name].append(took)
-    text = table(results)
-    sys.stdout.write(text + "\n")
-    (HERE / "results").mkdir(exist_ok=True)
-    (HERE / "results/ve.json").write_text(json.dumps(results, indent=1))
-    run(*Podman().base, "rmi", "--all", "--force", ok=False)
-    run("rm", "-rf", WORK / "node", WORK / "lxc", WORK / "podman", WORK / "podman-run", ok=False)
-    for group in ("bench-podman", "lxc.pivot"):  # both tools leave theirs, empty
-        for folder in Path("/sys/fs/cgroup").glob(f"*/{group}"):
-            for below in sorted(folder.rglob("*/"), reverse=True):
-                below.rmdir()
-            folder.rmdir()
-
-
-def in_child(work: Callable[[], object], peer: Ours | Lxc | Podman) -> object:
-    """Call in a child; podman sees no cgroup2 on a hybrid host, and takes its mounts with it."""
+def in_child(peer: Peer | Crun, work: Callable[[], Took | None]) -> Took | None:
+    """Call in a child process: the cgroup2 mount is hidden from a peer, and from nobody else."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         status = 1
         try:
-            unified = Path("/sys/fs/cgroup/unified")
-            if isinstance(peer, Podman):
+            if peer.hides_cgroup2:
                 kernel.own_mount_namespace()
-                if unified.is_dir():
-                    kernel.unmount(unified, lazily=True)
+                if UNIFIED.is_dir():
+                    kernel.unmount(UNIFIED, lazily=True)
             os.write(write_end, json.dumps(work()).encode())
             status = 0
+        except Exception as error:
+            sys.stderr.write(f"{peer.name}: {error}\n")
         finally:
             os._exit(status)
     os.close(write_end)
     with os.fdopen(read_end) as pipe:
         said = pipe.read()
     if os.waitpid(child, 0)[1]:
-        sys.exit(f"{peer.name} failed")
-    result: object = json.loads(said)
-    return result
+        raise RuntimeError(f"{peer.name} failed")
+    took: Took | None = json.loads(said)
+    return took
+
+
+def measure(rounds: int) -> dict[str, list[Took]]:
+    """Take everybody's times in turn; the first round warms up and does not count."""
+    peers: tuple[Peer, ...] = (Ours(), Lxc(), Podman())
+    crun = Crun()
+    works: list[tuple[Peer | Crun, Callable[[], Took]]] = [
+        *((peer, lambda peer=peer: life(peer)) for peer in peers),
+        (crun, lambda: bare(crun)),
+    ]
+    results: dict[str, list[Took]] = {peer.name: [] for peer, _ in works}
+    archive = publish()
+    try:
+        for peer, _ in works:
+            in_child(peer, lambda peer=peer: peer.prepare(archive))  # type: ignore[misc]
+        for number in range(rounds + 1):
+            for peer, work in works:
+                took = in_child(peer, work)
+                if number and took:
+                    results[peer.name].append(took)
+    finally:
+        for peer, _ in works:
+            in_child(peer, peer.clean)
+    return results
+
+
+def medians(results: dict[str, list[Took]]) -> dict[str, Took]:
+    return {
+        name: {step: statistics.median(took[step] for took in rounds) for step in rounds[0]}
+        for name, rounds in results.items()
+    }
+
+
+def table(results: dict[str, list[Took]]) -> str:
+    def row(title: str, cells: Sequence[str]) -> str:
+        return f"{title:<18}" + "".join(f"{cell:>16}" for cell in cells)
+
+    def cell(name: str, step: str) -> str:
+        every = [took[step] for took in results[name]]
+        return f"{middle[name][step]:.0f} ({min(every):.0f}-{max(every):.0f})"
+
+    middle = medians(results)
+    lives = [name for name in results if name != Crun.name]
+    ours = middle[Ours.name]
+    lines = [row("ms: median (range)", STEPS)]
+    lines += [row(name, [cell(name, step) for step in STEPS]) for name in lives]
+    for name in lives[1:]:
+        ratios = [f"{ours[step] / middle[name][step]:.2f}" for step in STEPS]
+        lines.append(row(f"ours / {name}", ratios))
+    lines.append(row("wanted, at most", [str(TARGETS_MS.get(step, "")) for step in STEPS]))
+    met = {step: "met" if ours[step] <= most else "missed" for step, most in TARGETS_MS.items()}
+    lines.append(row("", [met.get(step, "") for step in STEPS]))
+    lines.append(f"crun alone: run true {cell(Crun.name, 'run')}, exec {cell(Crun.name, 'exec')}")
+    return "\n".join(lines)
+
+
+def machine() -> dict[str, object]:
+    return {
+        "cores": os.cpu_count(),
+        "kernel": platform.release(),
+        "cgroups": "hybrid" if UNIFIED.is_dir() else "one kind",
+        "load": os.getloadavg(),
+        "python": platform.python_version(),
+        "lxc": run("lxc-start", "--version").strip(),
+        "podman": run("podman", "--version").split()[-1],
+        "crun": run("crun", "--version").split()[2],
+    }
+
+
+def controllers() -> set[str]:
+    file = UNIFIED / "cgroup.subtree_control"
+    return set(file.read_text().split()) if file.exists() else set()
+
+
+def clear() -> None:
+    for name in ("node", "lxc", "podman", "crun", "repository"):
+        run("rm", "-rf", WORK / name)
+
+
+def main(arguments: Sequence[str]) -> None:
+    rounds = int(arguments[0]) if arguments else 10
+    if rounds < 1:
+        sys.exit("ROUNDS is at least 1")
+    compileall.compile_dir(ROOT / "vztmpl", quiet=1)  # as every installer of packages does
+    WORK.mkdir(parents=True, exist_ok=True)
+    host = machine()
+    before = controllers()
+    kernel.unshare(kernel.CLONE_NEWNET)
+    run("ip", "link", "set", "lo", "up")
+    clear()
+    try:
+        results = measure(rounds)
+    finally:
+        for name in controllers() - before:  # podman or crun may have switched one on for all
+            (UNIFIED / "cgroup.subtree_control").write_text(f"-{name}")
+        clear()
+    sys.stdout.write(table(results) + "\n")
+    RESULTS.parent.mkdir(exist_ok=True)
+    content = {
+        "machine": host, "rounds": rounds, "targets_ms": TARGETS_MS,
+        "medians_ms": medians(results), "rounds_ms": results,
+    }  # fmt: skip
+    RESULTS.write_text(json.dumps(content, indent=1) + "\n")
 
 
 if __name__ == "__main__":
