@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _KEPT = ("PATH", "TMPDIR", "VZ_SYSROOT", "http_proxy", "https_proxy", "no_proxy")
-_STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAIL_LINES = 20
 
 
@@ -149,7 +149,7 @@ def confined(argv: Sequence[str | Path]) -> list[str]:
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """Make the environment that programs get: what matters of ours, the C.UTF-8 locale, extras."""
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    kept.setdefault("PATH", _STANDARD_PATH)
+    kept.setdefault("PATH", STANDARD_PATH)
     return {**kept, "LC_ALL": "C.UTF-8", "HOME": "/root", **(extra or {})}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -56,8 +57,7 @@ def boot_time(host: Host) -> str | None:
     return result.stdout.strip() if result.returncode == 0 else None
 
 
-def wait_for(host: Host, status: str, also: "object") -> None:
-    assert callable(also)
+def wait_for(host: Host, status: str, also: Callable[[], bool]) -> None:
     until = time.monotonic() + 20
     while not (host.vzctl("status", 101) == status and also()):
         assert time.monotonic() < until, host.vzctl("status", 101)

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from vztmpl.errors import VEError
 from vztmpl.ve import codes
 
-CONTROLLERS = ("cpu", "memory", "pids")
+CONTROLLERS = ("memory", "pids", "cpu")
+"""What the limits of a VE need."""
 _DELEGATED = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")  # cgroups(7)
 
 
@@ -60,17 +61,13 @@ class Group(NamedTuple):
 
 def hierarchies(mountinfo: str) -> Hierarchies:
     """Find the cgroup mounts in the text of /proc/self/mountinfo (proc(5))."""
-    v2, v1 = None, {}
-    for line in mountinfo.splitlines():
-        place, _, filesystem = line.partition(" - ")
-        kind, _, options = filesystem.split(" ", 2)
-        if not kind.startswith("cgroup"):
-            continue
-        mount = Path(place.split(" ")[4])
-        if kind == "cgroup2":
-            v2 = v2 or mount
-        else:
-            v1.update({word: mount for word in options.split(",") if word not in ("rw", "xattr")})
+    v2 = next((path for path, _ in mounts(mountinfo, "cgroup2")), None)
+    v1 = {
+        word: path
+        for path, options in mounts(mountinfo, "cgroup")
+        for word in options.split(",")
+        if word not in ("rw", "xattr")
+    }
     if v2 is None:
         raise VEError(
             "no cgroup2 file system is mounted",
@@ -78,6 +75,16 @@ def hierarchies(mountinfo: str) -> Hierarchies:
             hint="mkdir -p /sys/fs/cgroup/unified && mount -t cgroup2 none /sys/fs/cgroup/unified",
         )
     return Hierarchies(v2, v1)
+
+
+def mounts(mountinfo: str, kind: str) -> list[tuple[Path, str]]:
+    """Return mount points and super block options of one kind of file system."""
+    found = []
+    for line in mountinfo.splitlines():
+        place, _, filesystem = line.partition(" - ")
+        if filesystem.split(" ", 1)[0] == kind:
+            found.append((Path(place.split(" ")[4]), filesystem.split(" ")[-1]))
+    return found
 
 
 def host_hierarchies() -> Hierarchies:

@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from vztmpl.errors import VEError
-from vztmpl.run import attached, replace
+from vztmpl.run import STANDARD_PATH, attached, replace
 from vztmpl.settings import Node
 from vztmpl.ve import cgroup, codes, runtime
 from vztmpl.ve.status import running_boot
 
 _ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "PATH": STANDARD_PATH,
     "HOME": "/",
     "container": "vztmpl",
 }

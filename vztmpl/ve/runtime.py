@@ -20,12 +20,11 @@ from pathlib import Path
 
 from vztmpl import kernel
 from vztmpl.errors import CommandError, VEError
-from vztmpl.run import launch, run
+from vztmpl.run import STANDARD_PATH, launch, run
 from vztmpl.settings import Node
 from vztmpl.ve import cgroup, codes
 from vztmpl.ve.cgroup import Group
 from vztmpl.ve.config import VEConfig
-from vztmpl.ve.spec import PATH
 from vztmpl.ve.status import run_folder, runtime_root, state_path
 
 REBOOT = 129
@@ -204,7 +203,7 @@ def conmon_group(group: Group) -> Group:
 
 def _found(name: str) -> str:
     """Look a program up; conmon wants whole paths. shutil.which would cost its import."""
-    for folder in os.environ.get("PATH", PATH.removeprefix("PATH=")).split(":"):
+    for folder in os.environ.get("PATH", STANDARD_PATH).split(":"):
         path = Path(folder, name)
         if os.access(path, os.X_OK):
             return str(path)

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vztmpl.run import STANDARD_PATH
 from vztmpl.ve.config import IDS_PER_VE, VEConfig
 
-PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NAMESPACES = ("pid", "mount", "uts", "ipc", "network", "cgroup", "user")
 
 # OpenVZ's default set plus what its upstream backend adds (sys_admin, net_admin): all of them hold
@@ -74,7 +74,7 @@ def _init() -> Mapping[str, Any]:
         "user": {"uid": 0, "gid": 0},
         "args": ["/sbin/init"],
         "cwd": "/",
-        "env": [PATH, "container=vztmpl", "TERM=linux"],
+        "env": [f"PATH={STANDARD_PATH}", "container=vztmpl", "TERM=linux"],
         "capabilities": {kind: capabilities for kind in ("bounding", "effective", "permitted")},
         "noNewPrivileges": False,
         # Not more than our own: root may lack CAP_SYS_RESOURCE

@@ -66,12 +66,9 @@ def run(call: Call) -> None:
 
 def changes(call: Call, parameters: Sequence[Parameter]) -> dict[str, str]:
     """Return the conf variables that the options of a call set."""
-    return {
-        each.variable: " ".join(each.parse(value) for value in values)
-        for each in parameters
-        if (
-            values := call.values(each.option)[-1:]
-            if each not in LISTS
-            else call.values(each.option)
-        )
-    }
+    found = {}
+    for each in parameters:
+        if values := call.values(each.option):
+            given = values if each in LISTS else values[-1:]
+            found[each.variable] = " ".join(each.parse(value) for value in given)
+    return found

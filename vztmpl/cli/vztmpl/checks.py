@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vztmpl.settings import Node
+from vztmpl.ve.cgroup import CONTROLLERS, mounts
 
-CONTROLLERS = ("memory", "pids", "cpu")
 _PACKAGES = {
     "mmdebstrap": "mmdebstrap",
     "crun or runc": "crun",
@@ -120,7 +120,7 @@ def overlay(filesystems: str, modules: str) -> Check:
 
 def cgroups(mountinfo: str) -> Check:
     """Say how cgroups are mounted; systemd inside a VE needs version 2 in any case."""
-    version_2, version_1 = _cgroup2(mountinfo), _mounts(mountinfo, "cgroup")
+    version_2, version_1 = _cgroup2(mountinfo), mounts(mountinfo, "cgroup")
     if version_2 and not version_1:
         found = f"version 2 at {version_2[0]}"
     elif version_2:
@@ -135,8 +135,8 @@ def cgroups(mountinfo: str) -> Check:
 def controllers(mountinfo: str, offered: dict[str, str]) -> list[Check]:
     """Look for what limits need; ``offered`` is cgroup.controllers by mount point."""
     where = {name: path for path, names in offered.items() for name in names.split()}
-    for path, options in _mounts(mountinfo, "cgroup"):
-        where.update({name: path for name in options.split(",")})
+    for path, options in mounts(mountinfo, "cgroup"):
+        where.update({name: str(path) for name in options.split(",")})
     return [
         Check(
             name=f"controller {name}",
@@ -161,17 +161,7 @@ def free_disk(folder: Path) -> Check:
 
 
 def _cgroup2(mountinfo: str) -> list[str]:
-    return [path for path, _ in _mounts(mountinfo, "cgroup2")]
-
-
-def _mounts(mountinfo: str, kind: str) -> list[tuple[str, str]]:
-    """Return mount points and super block options of one kind of file system."""
-    found = []
-    for line in mountinfo.splitlines():
-        left, _, right = line.partition(" - ")
-        if right.split(" ", 1)[0] == kind:
-            found.append((left.split()[4], right.split()[-1]))
-    return found
+    return [str(path) for path, _ in mounts(mountinfo, "cgroup2")]
 
 
 def _controllers_at(path: str) -> str:
