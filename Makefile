@@ -3,6 +3,7 @@
 
 PYTHON := /usr/bin/python3
 READY  := .venv/ready
+TESTED := .venv/ready-to-test
 SHELL  := /bin/bash
 
 .PHONY: help demo test bench lint clean
@@ -16,7 +17,7 @@ help:
 demo: $(READY)
 	@bash tests/demo.sh
 
-test: $(READY) lint
+test: $(TESTED) lint
 	@.venv/bin/pytest
 
 bench: $(READY)
@@ -28,17 +29,29 @@ lint: $(READY)
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/mypy
 
-$(READY): pyproject.toml system-packages.txt
-	@missing=$$(for package in $$(grep -v '^#' system-packages.txt); do \
+# Which lines of system-packages.txt to install, in sed's words.
+FOR_ALL   := 1,/^\# Tests/p
+FOR_TESTS := /^\# Tests/,$$p
+
+define install
+	@missing=$$(for package in $$(sed --quiet '$(1)' system-packages.txt | grep -v '^#'); do \
 	  dpkg-query --show --showformat='$${Status}' $$package 2>/dev/null | grep -q ' installed$$' \
 	    || echo $$package; done); \
 	if [ -n "$$missing" ]; then \
 	  echo "installing" $$missing; \
 	  apt-get update --quiet=2 && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install --yes --quiet=2 --no-install-recommends $$missing >/dev/null; fi
+endef
+
+$(READY): pyproject.toml system-packages.txt
+	$(call install,$(FOR_ALL))
 	@echo 'making .venv'
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+$(TESTED): $(READY)
+	$(call install,$(FOR_TESTS))
 	@touch $@
 
 clean:

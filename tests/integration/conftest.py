@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -74,12 +75,17 @@ class Host:
         state = self.wait_running(ctid)
         assert state == "running", self.inside(ctid, "systemctl --failed --no-legend")
 
+    @property
+    def group_name(self) -> str:
+        """What the group of all VEs of this host is called."""
+        return f"vz-{crc32(str(self.sysroot).encode()):08x}"
+
     def group(self, controller: str, ctid: int) -> Path:
         """The folder of a VE's limits, on a host of either cgroup version."""
         found = [
             path
             for mount in ("/sys/fs/cgroup", f"/sys/fs/cgroup/{controller}")
-            for path in Path(mount).glob(f"vz-*/{ctid}")
+            for path in Path(mount).glob(f"{self.group_name}/{ctid}")
             if (path / f"{controller}.max").exists() or mount.endswith(controller)
         ]
         return found[0]
@@ -89,9 +95,8 @@ def left_behind(host: Host) -> list[str]:
     """What VEs of this host have left on the machine."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
     found = [line for line in mounts if f" {host.sysroot}/" in line]
-    groups = {path.name for path in Path("/sys/fs/cgroup").glob("*/vz-*")}
-    groups |= {path.name for path in Path("/sys/fs/cgroup").glob("vz-*")}
-    found += sorted(groups)
+    for where in (host.group_name, f"*/{host.group_name}"):
+        found += map(str, Path("/sys/fs/cgroup").glob(where))
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = process.read_bytes()
