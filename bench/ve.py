@@ -94,7 +94,7 @@ def in_child(peer: Peer | Crun, work: Callable[[], Took | None]) -> Took | None:
     return took
 
 
-def measure(rounds: int) -> dict[str, list[Took]]:
+def measure(archive: Path, rounds: int) -> dict[str, list[Took]]:
     """Take everybody's times in turn; the first round warms up and does not count."""
     peers: tuple[Peer, ...] = (Ours(), Lxc(), Podman())
     crun = Crun()
@@ -103,7 +103,6 @@ def measure(rounds: int) -> dict[str, list[Took]]:
         (crun, lambda: bare(crun)),
     ]
     results: dict[str, list[Took]] = {peer.name: [] for peer, _ in works}
-    archive = publish()
     try:
         for peer, _ in works:
             in_child(peer, lambda peer=peer: peer.prepare(archive))  # type: ignore[misc]
@@ -179,11 +178,12 @@ def main(arguments: Sequence[str]) -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     host = machine()
     before = controllers()
+    clear()
+    archive = publish()  # may build it, for which the host's network is needed
     kernel.unshare(kernel.CLONE_NEWNET)
     run("ip", "link", "set", "lo", "up")
-    clear()
     try:
-        results = measure(rounds)
+        results = measure(archive, rounds)
     finally:
         for name in controllers() - before:  # podman or crun may have switched one on for all
             (UNIFIED / "cgroup.subtree_control").write_text(f"-{name}")
