@@ -134,3 +134,23 @@ def _hold(path: Path, holding: object, seconds: float = 30) -> None:
     with locked(path):
         holding.set()  # type: ignore[attr-defined]
         time.sleep(seconds)
+
+
+def test_a_tree_deeper_than_any_path_is_removed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "kept").touch()
+    (tmp_path / "deep").mkdir()
+    here = os.open(tmp_path / "deep", os.O_PATH)
+    for _ in range(3000):
+        os.mkdir("a long name for a folder", dir_fd=here)
+        os.symlink(outside, "link", dir_fd=here)
+        below = os.open("a long name for a folder", os.O_PATH, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+    remove_tree(tmp_path / "deep")
+
+    assert names_in(tmp_path) == ["outside"]
+    assert names_in(outside) == ["kept"]

@@ -5,8 +5,9 @@ number on every architecture. Every function raises OSError with the kernel's er
 """
 
 import ctypes
+import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,6 +16,7 @@ CLONE_NEWUTS = 0x04000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
+MS_BIND = 1 << 12
 MS_REC = 1 << 14
 MS_SLAVE = 1 << 19
 _MNT_DETACH = 2
@@ -92,27 +94,44 @@ def bind_idmapped(source: Path, target: Path, first_id: int, count: int) -> None
 
 
 @contextmanager
-def _user_namespace(first_id: int, count: int) -> Iterator[int]:
-    """Yield a descriptor of a user namespace in which 0… are the host's ``first_id``…."""
-    ready_read, ready_write = os.pipe()
+def child_that(enters: Callable[[], None]) -> Iterator[int]:
+    """Yield the pid of a child that called ``enters`` and stays as it then is until the block ends.
+
+    An OSError in the child is raised here.
+    """
+    said_read, said_write = os.pipe()
     done_read, done_write = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(done_write)
-        failed = _libc.unshare(CLONE_NEWUSER)
-        os.write(ready_write, bytes([ctypes.get_errno() if failed else 0]))
-        os.read(done_read, 1)
-        os._exit(0)
+        try:
+            enters()
+            os.write(said_write, b"0 ")
+            os.read(done_read, 1)
+        except OSError as error:
+            os.write(said_write, f"{error.errno} {error.strerror}".encode())
+        finally:
+            os._exit(0)
+    os.close(said_write)
+    os.close(done_read)
     try:
-        if number := os.read(ready_read, 1)[0]:
-            raise OSError(number, f"user namespace: {os.strerror(number)}")
+        number, _, text = os.read(said_read, 4096).decode().partition(" ")
+        if number != "0":
+            raise OSError(int(number or errno.ECHILD), text)
+        yield child
+    finally:
+        os.close(said_read)
+        os.close(done_write)
+        os.waitpid(child, 0)
+
+
+@contextmanager
+def _user_namespace(first_id: int, count: int) -> Iterator[int]:
+    """Yield a descriptor of a user namespace in which 0… are the host's ``first_id``…."""
+    with child_that(lambda: unshare(CLONE_NEWUSER)) as child:
         for kind in ("uid_map", "gid_map"):
             Path(f"/proc/{child}/{kind}").write_text(f"0 {first_id} {count}")
         namespace = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
-    finally:
-        for descriptor in (ready_read, ready_write, done_read, done_write):
-            os.close(descriptor)
-        os.waitpid(child, 0)
     try:
         yield namespace
     finally:

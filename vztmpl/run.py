@@ -1,11 +1,12 @@
 """Running external programs: the only module that imports subprocess.
 
 Programs get a list of arguments, no stdin, a rebuilt environment and the C.UTF-8 locale.
-``subprocess`` costs several milliseconds to import, so it is imported where it is used: a verb
-that only replaces itself with another program (``replace``) never pays for it.
+``subprocess`` costs several milliseconds to import, so only ``piped``, which no hot verb calls,
+has it; all else is posix_spawn(3).
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,7 +15,6 @@ from typing import IO, TYPE_CHECKING, NoReturn
 from vztmpl.errors import CommandError
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 _KEPT = ("PATH", "TMPDIR", "VZ_SYSROOT", "http_proxy", "https_proxy", "no_proxy")
@@ -29,29 +29,26 @@ def run(
     env: Mapping[str, str] | None = None,
     ok: Sequence[int] = (0,),
     on_line: Callable[[str], None] | None = None,
-    pass_fds: Sequence[int] = (),
 ) -> str:
     """Run a program to its end and return what it wrote to stdout and stderr, mixed.
 
     ``on_line`` is told of each line as it comes. A status that is not in ``ok`` is a CommandError.
     """
     lines: list[str] = []
-    with _start(argv, env, pass_fds, text=True) as process:
-        assert process.stdin is not None and process.stdout is not None  # noqa: S101, PT018
-        try:
-            with suppress(BrokenPipeError):  # it may end without reading; its status says why
-                process.stdin.write(stdin)
-            with suppress(BrokenPipeError):
-                process.stdin.close()
-            for line in process.stdout:
+    child, output = _spawned(argv, stdin, env)
+    try:
+        with open(output, encoding="utf-8", errors="replace") as said:  # noqa: PTH123 - a descriptor
+            for line in said:
                 lines.append(line)
                 if on_line:
                     on_line(line.rstrip("\n"))
-        except BaseException:
-            process.kill()
-            raise
-    if process.returncode not in ok:
-        raise CommandError(_texts(argv), process.returncode, "".join(lines[-_TAIL_LINES:]))
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        raise
+    finally:
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if status not in ok:
+        raise CommandError(_texts(argv), status, "".join(lines[-_TAIL_LINES:]))
     return "".join(lines)
 
 
@@ -99,8 +96,6 @@ def attached(argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None
 
     Interrupts from the terminal are the program's to handle while it runs.
     """
-    import signal
-
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with _translated(argv):
@@ -153,26 +148,34 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     return {**kept, "LC_ALL": "C.UTF-8", "HOME": "/root", **(extra or {})}
 
 
-def _start(
-    argv: Sequence[str | Path],
-    env: Mapping[str, str] | None,
-    pass_fds: Sequence[int],
-    *,
-    text: bool,
-) -> "subprocess.Popen[str]":
-    import subprocess
+def _spawned(
+    argv: Sequence[str | Path], stdin: str, env: Mapping[str, str] | None
+) -> tuple[int, int]:
+    """Start a program; return its pid and the end of a pipe that brings what it says.
 
-    with _translated(argv):
-        return subprocess.Popen(
-            _texts(argv),
-            env=environment(env),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=text,
-            errors="replace",
-            pass_fds=pass_fds,
-        )
+    Its stdin is a file in memory: a program that does not read it blocks nobody.
+    """
+    given = os.memfd_create("stdin")
+    read_end, write_end = os.pipe()
+    try:
+        os.write(given, stdin.encode(errors="surrogateescape"))
+        os.lseek(given, 0, os.SEEK_SET)
+        pairs = ((given, 0), (write_end, 1), (write_end, 2))
+        with _translated(argv):
+            child = os.posix_spawnp(
+                str(argv[0]),
+                _texts(argv),
+                environment(env),
+                file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for ours, theirs in pairs],
+                setsigdef=[signal.SIGPIPE],  # Python ignores it, programs count on it
+            )
+    except BaseException:
+        os.close(read_end)
+        raise
+    finally:
+        os.close(given)
+        os.close(write_end)
+    return child, read_end
 
 
 @contextmanager

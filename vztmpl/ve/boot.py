@@ -14,7 +14,7 @@ from pathlib import Path
 from vztmpl.errors import LockedError, VEError
 from vztmpl.files import locked, remove_abandoned, remove_tree, write_text
 from vztmpl.settings import Node
-from vztmpl.ve import area, cgroup, codes, inside, network, resources, runtime, spec
+from vztmpl.ve import area, cgroup, codes, guest, inside, network, resources, runtime, spec
 from vztmpl.ve.cgroup import Group
 from vztmpl.ve.config import VEConfig
 from vztmpl.ve.status import run_folder, running_boot, start_time, state_path
@@ -47,6 +47,7 @@ def bring_up(node: Node, config: VEConfig) -> None:
         with locked(_parents_lock(node), shared=True, wait=True):
             cgroup.delegate(groups, config.first_id)
             pid = runtime.create(node, config, groups, token, _on_exit(ctid, token))
+        guest.prepare(config, pid)
         resources.apply(groups, config)
         network.attach(node, ctid, pid, config.addresses)
         write_text(state_path(node, ctid), f"{pid} {start_time(pid)} {token}\n")
@@ -76,11 +77,11 @@ def tear_down(node: Node, config: VEConfig, *, unmount: bool = True) -> None:
     folder = run_folder(node, ctid)
     groups = cgroup.of_ve(node.tag, ctid)
     if folder.exists() or groups.folders():
-        runtime.delete(node, ctid)
-        _end_conmon(node, ctid, groups)
         for pid in cgroup.members(groups):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+        _end_conmon(node, ctid, groups)
+        runtime.forget(node, ctid)
         network.detach(node, ctid)
         cgroup.remove(groups)
         _remove_parents(node, groups)

@@ -1,11 +1,11 @@
 """The OCI runtime and conmon: they isolate and watch a VE, we tell them how.
 
-conmon calls the runtime's ``create`` through a few words of shell that give it four things:
+conmon calls the runtime's ``create`` through a few words of shell that give it three things:
 
-- the VE's root at a place that every user may reach: the container's root looks for it by path,
-  and the folders above VE_ROOT may be closed to all but the host's root;
+- a mount namespace in which the VE's root is at a place that every user may reach: the container's
+  root looks for it by path, and the folders above VE_ROOT may be closed to all but the host's
+  root. On a hybrid host the cgroup2 mount is hidden there, because crun refuses hybrids;
 - the VE's cgroup2 group, where init then finds the root of its own tree;
-- on a hybrid host, a mount namespace with the cgroup2 mount hidden, because crun refuses hybrids;
 - a /dev/null of this VE's alone as stdio: the runtime gives its stdio to the container's root, and
   the host's /dev/null would then belong to the VE.
 
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from vztmpl import kernel
 from vztmpl.errors import CommandError, VEError
+from vztmpl.files import remove_tree
 from vztmpl.run import STANDARD_PATH, launch, run
 from vztmpl.settings import Node
 from vztmpl.ve import cgroup, codes
@@ -31,10 +32,7 @@ REBOOT = 129
 _PLACES = ("/mnt", "/media", "/srv", "/opt")
 _RUNTIMES = ("crun", "runc")
 _CONSOLE_BYTES = 4 << 20
-_CREATE = (
-    'mount --rbind "$1" "$2"; echo 0 > "$3/cgroup.procs"; [ -z "$4" ] || umount -l "$4";'
-    ' null=$5; shift 5; exec "$@" <"$null" >"$null"'
-)
+_CREATE = 'echo 0 > "$1/cgroup.procs"; null=$2; shift 2; exec "$@" <"$null" >"$null"'
 # Runs our program only when this life of the VE is still the recorded one; costs no Python else.
 _ON_EXIT = (
     'read -r _ _ token < "$2" && [ "$token" = "$3" ] || exit 0;'
@@ -64,18 +62,22 @@ def create(node: Node, config: VEConfig, group: Group, token: str, on_exit: Sequ
     null.chmod(0o666)
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)
-    try:
-        launch(
-            conmon_command(
-                node, config, group, null, [str(state_path(node, ctid)), token, *on_exit]
-            ),
-            env={"_OCI_SYNCPIPE": str(write_end)},
-            output=folder / "conmon.log",
-        )
-    finally:
-        os.close(write_end)
-    with os.fdopen(read_end) as sync:
-        pid, message = _sync(sync.readline())
+    with kernel.child_that(lambda: _enter_mount_namespace(node, config, group)) as child:
+        try:
+            launch(
+                conmon_command(
+                    node,
+                    config,
+                    [f"/proc/{child}/ns/mnt", str(group.v2), str(null)],
+                    [str(state_path(node, ctid)), token, *on_exit],
+                ),
+                env={"_OCI_SYNCPIPE": str(write_end)},
+                output=folder / "conmon.log",
+            )
+        finally:
+            os.close(write_end)
+        with os.fdopen(read_end) as sync:
+            pid, message = _sync(sync.readline())
     conmon = conmon_pid(node, ctid)
     if conmon:
         cgroup.move(conmon, conmon_group(group).v2)
@@ -91,10 +93,12 @@ def start(node: Node, ctid: int) -> None:
     _call(node, "start", str(ctid))
 
 
-def delete(node: Node, ctid: int) -> None:
-    """Kill what there is of a container and forget it; none is fine."""
-    if (runtime_root(node) / str(ctid)).exists():
-        _call(node, "delete", "--force", str(ctid))
+def forget(node: Node, ctid: int) -> None:
+    """Remove what the runtime knows of a container whose processes are gone; none is fine.
+
+    The runtime's own ``delete`` would do nothing more: groups and mounts are not its to remove.
+    """
+    remove_tree(runtime_root(node) / str(ctid))
 
 
 def join(group: Group) -> None:
@@ -121,26 +125,23 @@ def exec_command(
 
 
 def conmon_command(
-    node: Node, config: VEConfig, group: Group, null: Path, on_exit: Sequence[str]
+    node: Node, config: VEConfig, place: Sequence[str], on_exit: Sequence[str]
 ) -> list[str]:
-    """Return the command line of conmon (conmon(8)); ``on_exit`` begins with the state file."""
+    """Return the command line of conmon (conmon(8)).
+
+    ``place``: a file of the runtime's mount namespace, the VE's cgroup2 group, its null device.
+    ``on_exit`` begins with the state file and the token.
+    """
     ctid = config.ctid
     folder = run_folder(node, ctid)
     name = str(ctid)
-    hidden = "" if group.hierarchies.unified else str(group.hierarchies.v2)
-    create = ["--mount", "--propagation=slave", "--", "/bin/sh", "-euc", _CREATE, "sh"]
-    create += [
-        str(config.root),
-        root_place(node, config),
-        str(group.v2),
-        hidden,
-        str(null),
-        *_base(node),
-    ]
+    namespace, group, null = place
+    enter = [_found("nsenter"), f"--mount={namespace}", "--"]
+    create = ["-euc", _CREATE, "sh", group, null, *enter, *_base(node)]
     after = ["-c", _ON_EXIT, "sh", str(event_log(node, ctid)), *on_exit]
     return [
         "conmon", "--api-version", "1", "--cid", name, "--cuuid", name, "--name", name,
-        "--runtime", _found("unshare"), *(f"--runtime-arg={word}" for word in create),
+        "--runtime", "/bin/sh", *(f"--runtime-arg={word}" for word in create),
         "--bundle", str(folder), "--exit-dir", str(folder / "exit"),
         "--container-pidfile", str(folder / "init.pid"),
         "--conmon-pidfile", str(folder / "conmon.pid"),
@@ -199,6 +200,15 @@ def conmon_pid(node: Node, ctid: int) -> int:
 def conmon_group(group: Group) -> Group:
     """Return the group beside a VE's that conmon processes live in."""
     return group._replace(name=f"{group.name.partition('/')[0]}/conmon")
+
+
+def _enter_mount_namespace(node: Node, config: VEConfig, group: Group) -> None:
+    """Give this process the mounts that the runtime is to see."""
+    kernel.own_mount_namespace()
+    place = Path(root_place(node, config))
+    kernel.mount(config.root, place, "", kernel.MS_BIND | kernel.MS_REC)
+    if not group.hierarchies.unified:
+        kernel.unmount(group.hierarchies.v2, lazily=True)
 
 
 def _found(name: str) -> str:
