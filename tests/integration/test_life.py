@@ -77,6 +77,18 @@ def test_changes_survive_a_restart_and_the_base_stays_as_it_was(host: Host) -> N
     host.vzctl("umount", 102)
 
 
+def test_systemd_is_told_what_a_ve_has_no_use_for(host: Host) -> None:
+    host.boot(101, MINIMAL)
+    for unit in ("systemd-tmpfiles-setup-dev.service", "systemd-binfmt.service"):
+        state = host.run("vzctl", "exec2", 101, f"systemctl is-enabled {unit}").stdout.strip()
+        assert state == "masked-runtime", unit
+    host.inside(101, "systemctl unmask --runtime systemd-binfmt.service")
+    assert (
+        host.run("vzctl", "exec2", 101, "systemctl is-enabled systemd-binfmt.service").stdout
+        == "static\n"
+    )
+
+
 def test_exec_gives_eight_exec2_the_commands_own_status(host: Host) -> None:
     host.boot(101, MINIMAL)
     assert host.run("vzctl", "exec", 101, "exit 5").returncode == 8

@@ -131,6 +131,15 @@ def test_links_in_a_ve_lead_the_host_nowhere(host: Host, tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == [victim]
 
 
+def test_a_run_folder_that_is_a_link_leads_the_host_nowhere(host: Host, tmp_path: Path) -> None:
+    host.vzctl("create", 101, "--ostemplate", MINIMAL)
+    upper = host.sysroot / "vz/private/101/upper"
+    (upper / "run").symlink_to(tmp_path)
+    os.lchown(upper / "run", upper.stat().st_uid, upper.stat().st_gid)
+    assert "Traceback" not in host.run("vzctl", "start", 101).stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_ves_root_can_not_change_the_hosts_devices(host: Host) -> None:
     host.boot(101, MINIMAL)
     host.run("vzctl", "exec", 101, "chmod 000 /dev/null /dev/zero; mknod /dev/sda b 8 0")
