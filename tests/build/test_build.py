@@ -48,12 +48,14 @@ for name in sh rm sed mkdir cat chmod; do
   cp -L --parents $(ldd $program | grep -o '/[^ ]*') $tree/ 2>/dev/null
 done
 cp $tree/usr/bin/sh $tree/bin/
+mkdir $tree/sbin; ln -s ../bin/sh $tree/sbin/init
+printf 'ID=tiny\\nVERSION_ID=1\\n' > $tree/etc/os-release
 printf '#!/bin/sh\\necho dash:amd64 0.5\\n' > $tree/usr/bin/dpkg-query
 chmod +x $tree/usr/bin/dpkg-query
 echo 'Date: Sat, 10 Jan 2026 10:00:00 UTC' > $tree/var/lib/apt/lists/x_InRelease
 echo secret > $tree/etc/machine-id; echo buildhost > $tree/etc/hostname
-echo 'root:*:12345:0:99999:7:::' > $tree/etc/shadow
-touch $tree/tmp/left
+echo 'root:*:12345:0:99999:7:::' > $tree/etc/shadow; chmod 640 $tree/etc/shadow
+touch $tree/tmp/left; chmod 1777 $tree/tmp
 """
 
 

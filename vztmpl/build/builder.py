@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vztmpl import __version__, kernel
+from vztmpl.build import lint
 from vztmpl.build.clean import clean
 from vztmpl.build.customise import customise
 from vztmpl.build.mmdebstrap import Mmdebstrap
@@ -93,6 +94,16 @@ def build(
             archive_file = placing.enter_context(replacing(files.archive))
             progress.phase("packing", _size_bytes(tree))
             packed = archive.pack(tree, archive_file, epoch, progress.advance)
+            progress.phase("linting", packed.unpacked_bytes)
+            report = lint.lint(
+                Path(archive_file.name),
+                name=recipe.name,
+                epoch=epoch,
+                unpacked_bytes=packed.unpacked_bytes,
+                waivers=recipe.parts.waivers,
+                progress=progress.advance,
+            )
+            report.require_no_errors()
             manifest = Manifest(
                 name=str(recipe.name),
                 serial=_serial(fixed_epoch),
@@ -105,6 +116,7 @@ def build(
                 recipe=recipe.digest,
                 packages=packages,
                 tools=tools,
+                lint=report.summary(),
             )
             manifest_file.write(manifest.to_json())
             if sign:

@@ -10,11 +10,13 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from vztmpl.build.lint_rules import RULES
+from vztmpl.build.rules import Waiver
 from vztmpl.errors import ConfigError, NotFoundError, UsageError
 from vztmpl.table import Table
 from vztmpl.template.name import TemplateName
@@ -55,6 +57,8 @@ class Parts:
     """Units of systemd that must not start."""
     enable: list[str] = field(default_factory=list)
     disable: list[str] = field(default_factory=list)
+    waivers: list[Waiver] = field(default_factory=list)
+    """What lint is to let pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,6 +196,7 @@ def _collect(
             units = entry.strings(verb)
             getattr(parts, verb).extend(units if wanted else ())
         entry.done()
+    parts.waivers += _waivers(table, name)
     table.done()
 
 
@@ -219,6 +224,23 @@ def _script(entry: Table) -> Script:
     if stage not in (stages := [stage.value for stage in Stage]):
         raise entry.error("at", f"must be one of {', '.join(stages)}, not {stage!r}")
     return Script(stage=Stage(stage), text=entry.take("run", str))
+
+
+def _waivers(table: Table, name: TemplateName) -> Iterator[Waiver]:
+    for entry in table.tables("waive"):
+        wanted, rule, reason = (
+            _applies(entry, name),
+            entry.take("rule", str),
+            entry.take("reason", str),
+        )
+        if rule not in RULES:
+            raise entry.error("rule", f"{rule!r} is no rule; `vztmpl lint --list` shows them")
+        if not reason.strip():
+            raise entry.error("reason", "must say why the rule may be broken")
+        waiver = Waiver(rule=rule, reason=reason, paths=entry.strings("paths"))
+        entry.done()
+        if wanted:
+            yield waiver
 
 
 def _words(table: Table) -> dict[str, str]:

@@ -97,6 +97,18 @@ def check(
             progress(len(chunk))
 
 
+@contextmanager
+def opened(archive: Path) -> Iterator[IO[bytes]]:
+    """Yield the tar in an archive, to be read once; nothing about it is verified.
+
+    It may be as large as whoever made it liked: the reader has to know when to stop.
+    """
+    with _damaged_is_unverified(archive), archive.open("rb") as file:
+        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
+        with decompressor.stream_reader(file, read_across_frames=True) as reader:
+            yield cast("IO[bytes]", reader)
+
+
 def sha256_of(path: Path) -> tuple[str, int]:
     """Return sha256 (hex) and size in bytes of a file."""
     with path.open("rb") as file:
@@ -113,15 +125,13 @@ def _verified(archive: Path, digest: str, unpacked_bytes: int) -> Iterator[bytes
     """Yield the tar; the last error comes after the last byte, so use nothing before the end."""
     hash_: _Hash = hashlib.sha256()
     left = unpacked_bytes
-    with _damaged_is_unverified(archive), archive.open("rb") as file:
-        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
-        with decompressor.stream_reader(file, read_across_frames=True) as reader:
-            for chunk in _chunks(reader):
-                left -= len(chunk)
-                if left < 0:
-                    raise VerificationError(f"{archive} is larger than its manifest says")
-                hash_.update(chunk)
-                yield chunk
+    with opened(archive) as tar:
+        for chunk in _chunks(tar):
+            left -= len(chunk)
+            if left < 0:
+                raise VerificationError(f"{archive} is larger than its manifest says")
+            hash_.update(chunk)
+            yield chunk
     if left or hash_.hexdigest() != digest:
         raise VerificationError(
             f"{archive} does not hold what its manifest says",
@@ -138,7 +148,7 @@ def _damaged_is_unverified(archive: Path) -> Iterator[None]:
         raise VerificationError(f"{archive} is damaged: {error}", hint=hint) from error
 
 
-def _chunks(file: IO[bytes] | zstandard.ZstdDecompressionReader) -> Iterator[bytes]:
+def _chunks(file: IO[bytes]) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield chunk
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from vztmpl.errors import ConfigError, NotFoundError, VerificationError, VztmplError
 from vztmpl.table import Table
@@ -46,6 +46,10 @@ class Manifest:
     """Package name (with ``:arch`` where the package manager says so) to version."""
     tools: Mapping[str, str] = field(default_factory=dict)
     """Versions of what made it: vztmpl, the bootstrapper, tar, libzstd."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Names of what else belongs to it, as the SBOM, to their sha256 (hex)."""
+    lint: Mapping[str, Any] = field(default_factory=dict)
+    """What lint found: ``errors``, ``warnings``, ``found`` (rule to count), ``waived``."""
 
     @classmethod
     def parse(cls, data: bytes, where: object) -> Self:
@@ -77,6 +81,8 @@ class Manifest:
             recipe=table.take("recipe", str, ""),
             packages=table.take("packages", dict, {}),
             tools=table.take("tools", dict, {}),
+            files=table.take("files", dict, {}),
+            lint=table.take("lint", dict, {}),
         )
         manifest._check(table)
         return manifest
