@@ -33,6 +33,8 @@ OWNERS = {
     "gnupg": {"template/signature.py"},
     "zstandard": {"template/archive.py"},
     "tqdm": {"cli/progress.py"},
+    "cyclonedx": {"build/sbom.py"},
+    "packageurl": {"build/sbom.py"},
 }
 MAX_LINES = 300
 MODULES = sorted(PACKAGE.rglob("*.py"))

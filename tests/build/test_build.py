@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ pytestmark = pytest.mark.root
 
 VZTMPL = str(Path(sys.executable).with_name("vztmpl"))
 NAME = "tiny-1-x86_64-minimal"
+UNSIGNED = [
+    f"{NAME}.cdx.json", f"{NAME}.json", f"{NAME}.provenance.json", f"{NAME}.tar.zst",
+]  # fmt: skip
 RECIPE = """\
 os = "tiny"
 description = "Tiny"
@@ -102,7 +106,10 @@ def test_a_build_gives_a_template_that_says_what_it_is(place: Path, signer: Sign
     signature = Path(told["signature"]).read_bytes()
     assert verify_detached(text, signature, signer.public_key, "x") == signer.fingerprint
     assert archive.sha256_of(Path(told["path"])) == (told["sha256"], told["size_bytes"])
-    assert names_in(place / "out") == [f"{NAME}.json", f"{NAME}.json.asc", f"{NAME}.tar.zst"]
+    assert names_in(place / "out") == [
+        f"{NAME}.cdx.json", f"{NAME}.json", f"{NAME}.json.asc", f"{NAME}.provenance.json",
+        f"{NAME}.tar.zst",
+    ]  # fmt: skip
     assert "bootstrapping with mmdebstrap … done in" in done.stderr
 
 
@@ -130,10 +137,47 @@ def test_the_same_inputs_give_the_same_template(place: Path, tmpfs: str) -> None
     assert (first["digest"], first["sha256"]) == (second["digest"], second["sha256"])
 
 
+def test_what_stands_beside_the_archive_says_how_it_was_made(place: Path) -> None:
+    told = json.loads(build(place, "--unsigned").stdout)
+    manifest = Manifest.parse(Path(told["manifest"]).read_bytes(), "x")
+    beside = {name: (place / "out" / name).read_bytes() for name in manifest.files}
+    assert manifest.files == {name: sha256(text).hexdigest() for name, text in beside.items()}
+    bom = json.loads(beside[f"{NAME}.cdx.json"])
+    assert bom["metadata"]["component"]["hashes"][0]["content"] == manifest.digest
+    statement = json.loads(beside[f"{NAME}.provenance.json"])
+    assert {one["digest"]["sha256"] for one in statement["subject"]} == {
+        manifest.digest, manifest.sha256,
+    }  # fmt: skip
+    details = statement["predicate"]["runDetails"]
+    assert details["byproducts"][0]["digest"]["sha256"] == manifest.files[f"{NAME}.cdx.json"]
+    assert details["builder"]["version"] == manifest.tools
+    time.sleep(1.1)
+    build(place, "--unsigned")
+    assert {name: (place / "out" / name).read_bytes() for name in manifest.files} == beside
+
+
+def test_a_lint_error_stops_a_build_unless_it_is_waived(place: Path) -> None:
+    recipe = RECIPE.replace("> /etc/copied", "> /etc/copied; chmod 666 /etc/copied")
+    (place / "recipes/tiny.toml").write_text(recipe)
+    failed = build(place, "--unsigned")
+    assert failed.returncode == 1
+    assert "lint found 1 error" in failed.stderr
+    assert "  world-writable: /etc/copied (mode 0666, owner 0:0)" in failed.stderr
+    assert names_in(place / "out") == []
+    waive = '[[waive]]\nrule = "world-writable"\nreason = "a test"\npaths = ["/etc/copied"]\n'
+    (place / "recipes/tiny.toml").write_text(f"{recipe}\n{waive}")
+    told = json.loads(build(place, "--unsigned").stdout)
+    kept = Manifest.parse(Path(told["manifest"]).read_bytes(), "x").lint
+    assert kept["waived"] == [
+        {"rule": "world-writable", "reason": "a test", "paths": ["/etc/copied"]}
+    ]
+    assert (kept["errors"], kept["found"]) == (0, {})
+
+
 def test_an_unsigned_build_has_no_signature(place: Path, signer: Signer) -> None:
     assert build(place).returncode == 0
     assert json.loads(build(place, "--unsigned").stdout)["signature"] is None
-    assert names_in(place / "out") == [f"{NAME}.json", f"{NAME}.tar.zst"]
+    assert names_in(place / "out") == UNSIGNED
     assert build(place, "--unsigned", f"--sign={signer.fingerprint}").returncode == 2
 
 
@@ -205,7 +249,7 @@ def test_what_a_killed_build_left_is_removed_by_the_next(place: Path) -> None:
     left = place / f"node/var/lib/vztmpl/build/.{NAME}.01234567"
     left.mkdir(parents=True)
     assert build(place, "--unsigned").returncode == 0
-    assert names_in(place / "out") == [f"{NAME}.json", f"{NAME}.tar.zst"]
+    assert names_in(place / "out") == UNSIGNED
     assert not left.exists()
 
 

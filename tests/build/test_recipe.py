@@ -99,6 +99,17 @@ def test_the_digest_changes_with_what_the_recipe_says(folder: Path) -> None:
     ("old", "new", "text"),
     [
         ('os = "tiny"', "os = ", "syntax: "),
+        (
+            "[releases]",
+            '[[waive]]\nrule = "x"\nreason = "y"\n[releases]',
+            "waive[1].rule: 'x' is no rule; `vztmpl lint --list`",
+        ),
+        (
+            "[releases]",
+            '[[waive]]\nrule = "log"\nreason = " "\n[releases]',
+            "waive[1].reason: must",
+        ),
+        ("[releases]", '[[waive]]\nrule = "log"\n[releases]', "waive[1].reason: is required"),
         ('os = "tiny"', 'os = "other"', "os: must be 'tiny' like the file, not 'other'"),
         ('os = "tiny"\n', "", "os: is required"),
         ('"Tiny {version} ({suite}) {arch} {set}"', '"{nope}"', "description: may hold {version}"),

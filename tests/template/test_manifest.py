@@ -43,7 +43,11 @@ def test_the_signed_bytes_do_not_depend_on_the_order_of_packages() -> None:
         with_value("digest", "A" * 64), with_value("digest", "a" * 63),
         with_value("sha256", "/etc/shadow"), with_value("size_bytes", -1),
         with_value("size_bytes", 1.5), with_value("unpacked_bytes", True),
-        with_value("packages", []),
+        with_value("packages", []), with_value("lint", []), with_value("files", []),
+        with_value("files", {"debian-13-x86_64.cdx.json": "short"}),
+        with_value("files", {"debian-13-x86_64.cdx.json": 1}),
+        with_value("files", {"debian-13-x86_64./../../x": "a" * 64}),
+        with_value("files", {"other.cdx.json": "a" * 64}),
     ],
 )  # fmt: skip
 def test_what_is_no_manifest_is_refused(data: bytes) -> None:
@@ -60,6 +64,14 @@ def test_the_three_files_are_found_beside_the_archive(tmp_path: Path) -> None:
         "debian-13-x86_64.json.asc",
         "debian-13-x86_64.json",
     ]
+
+
+def test_a_manifest_of_before_there_were_sboms_is_read() -> None:
+    old = json.loads(MANIFEST.to_json())
+    del old["files"], old["lint"]
+    manifest = Manifest.parse(json.dumps(old).encode(), "x")
+    assert manifest == MANIFEST
+    assert TemplateFiles.of(Path("/x"), manifest.name).named_by(manifest) == ()
 
 
 def test_only_an_archive_that_is_there_has_files_beside_it(tmp_path: Path) -> None:

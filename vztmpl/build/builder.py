@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +14,7 @@ from vztmpl.build import lint
 from vztmpl.build.clean import clean
 from vztmpl.build.customise import customise
 from vztmpl.build.mmdebstrap import Mmdebstrap
+from vztmpl.build.provenance import provenance
 from vztmpl.build.recipe import Recipe
 from vztmpl.errors import ConfigError, during
 from vztmpl.files import locked, remove_abandoned, remove_tree, replacing
@@ -68,6 +70,8 @@ def build(
     The process gets a mount namespace of its own. The files appear under their final names only
     when all is done, the manifest last.
     """
+    from vztmpl.build.sbom import package_type, sbom  # its library is for those who build only
+
     bootstrapper = _bootstrapper(recipe)
     fixed_epoch = _fixed_epoch()
     files = TemplateFiles.of(out, str(recipe.name))
@@ -77,7 +81,7 @@ def build(
         during(f"building {recipe.name}"),
         _tree(recipe, workshop) as tree,
     ):
-        for file in files.all:
+        for file in (*files.all, *files.extras):
             remove_abandoned(file)
         progress.phase(f"bootstrapping with {bootstrapper.program}")
         bootstrapper.bootstrap(recipe, tree, progress)
@@ -87,8 +91,9 @@ def build(
         packages = bootstrapper.packages(tree)
         progress.phase("cleaning")
         clean(tree, epoch)
+        kind = package_type(tree)
         tools = _tools(bootstrapper)
-        with ExitStack() as placing:  # leaves in reverse order: archive, signature, manifest
+        with ExitStack() as placing:  # leaves in reverse order: the manifest last
             manifest_file = placing.enter_context(replacing(files.manifest))
             signature_file = placing.enter_context(replacing(files.signature))
             archive_file = placing.enter_context(replacing(files.archive))
@@ -104,6 +109,10 @@ def build(
                 progress=progress.advance,
             )
             report.require_no_errors()
+            extras = {files.sbom.name: sbom(recipe.name, packed.digest, epoch, packages, kind)}
+            extras[files.provenance.name] = provenance(recipe, packed, epoch, tools, extras)
+            for name, text in extras.items():
+                placing.enter_context(replacing(out / name)).write(text)
             manifest = Manifest(
                 name=str(recipe.name),
                 serial=_serial(fixed_epoch),
@@ -116,6 +125,7 @@ def build(
                 recipe=recipe.digest,
                 packages=packages,
                 tools=tools,
+                files={name: sha256(text).hexdigest() for name, text in extras.items()},
                 lint=report.summary(),
             )
             manifest_file.write(manifest.to_json())

@@ -101,7 +101,7 @@ class Cache:
         with self.changing(name):
             if not files.manifest.exists():
                 raise self._unknown(name)
-            for file in reversed(files.all):
+            for file in (files.manifest, files.signature, files.archive, *files.extras):
                 file.unlink(missing_ok=True)
         self.remove_unused_bases(in_use)
 

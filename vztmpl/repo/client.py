@@ -97,11 +97,11 @@ class Client:
             return None  # a broken one is fetched again
 
     def _download(self, source: Source, entry: Entry, keys: bytes) -> Manifest:
-        """Bring in the three files; they get their names when all of them are verified."""
+        """Bring in the files; they get their names when all of them are verified."""
         theirs = manifests.TemplateFiles.of(Path(entry.path), entry.name)
         ours = self._cache.files(entry.name)
         ours.manifest.parent.mkdir(parents=True, exist_ok=True)
-        for file in ours.all:
+        for file in (*ours.all, *ours.extras):
             remove_abandoned(file)
         text = source.read(str(theirs.manifest), manifests.MAX_BYTES)
         signature = source.read(str(theirs.signature), SIGNATURE_MAX_BYTES)
@@ -110,6 +110,11 @@ class Client:
         with ExitStack() as placing:  # leaves in reverse order: archive, signature, manifest
             placing.enter_context(replacing(ours.manifest)).write(text)
             placing.enter_context(replacing(ours.signature)).write(signature)
+            for file in ours.named_by(manifest):
+                text = source.read(str(Path(entry.path) / file.name), manifests.MAX_EXTRA_BYTES)
+                if sha256(text).hexdigest() != manifest.files[file.name]:
+                    raise _altered(file.name)
+                placing.enter_context(replacing(file)).write(text)
             archive = placing.enter_context(replacing(ours.archive))
             self._progress.phase(f"downloading {entry.name}", manifest.size_bytes)
             got = source.download(
@@ -118,7 +123,8 @@ class Client:
             if got != manifest.sha256:
                 raise _altered(theirs.archive)
             with self._cache.changing(entry.name), placing.pop_all():
-                pass  # the three are put in place while nobody reads them
+                for file in ours.extras:  # of the build before
+                    file.unlink(missing_ok=True)
         return manifest
 
 

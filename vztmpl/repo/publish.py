@@ -73,7 +73,7 @@ def _place(repository: Path, template: Verified) -> Entry:
     if not folder.is_dir():
         with new_folder(folder) as partial:
             partial.chmod(0o755)
-            for file in template.files.all:
+            for file in (*template.files.all, *template.files.named_by(manifest)):
                 _copy(file, partial / file.name)
     return _entry(TemplateFiles.of(folder, manifest.name), manifest)
 

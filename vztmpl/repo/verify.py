@@ -1,4 +1,4 @@
-"""Checking the three files of a template against public keys."""
+"""Checking the files of a template against public keys."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,8 @@ class Verified:
 def verify(archive: Path, public_keys: bytes) -> Verified:
     """Check manifest, signature, size and sha256 of the template whose archive is given.
 
-    VerificationError when a file is missing or anything is wrong. The tar inside is not read:
+    VerificationError when one of the three is missing or anything is wrong; an SBOM and the like
+    that the manifest names may be missing, but must not be other ones. The tar inside is not read:
     its digest stands in the signed manifest, and so does the sha256 of the whole file.
     """
     files = TemplateFiles.beside(archive)
@@ -38,6 +39,10 @@ def verify(archive: Path, public_keys: bytes) -> Verified:
             f"{archive} is not the file that its manifest names",
             hint="it was altered or cut short; fetch or build it again",
         )
+    for file in files.named_by(manifest):
+        if file.exists() and sha256_of(file)[0] != manifest.files[file.name]:
+            hint = "it was altered; fetch or build the template again"
+            raise VerificationError(f"{file} is not what the signed manifest says", hint=hint)
     return Verified(files=files, manifest=manifest, signer=signer)
 
 

@@ -1,7 +1,8 @@
 """The manifest: what a template's publisher says of it, as signed JSON beside the archive.
 
 A template is three files: ``NAME.tar.zst``, ``NAME.json`` (this), and ``NAME.json.asc``, a detached
-OpenPGP signature over the manifest. The manifest holds every digest, so one signature covers all.
+OpenPGP signature over the manifest; more may stand beside them, as ``NAME.cdx.json``. The manifest
+holds every digest, so one signature covers all.
 """
 
 import json
@@ -17,6 +18,7 @@ from vztmpl.template.name import TemplateName
 
 FORMAT = 1
 MAX_BYTES = 4 << 20
+MAX_EXTRA_BYTES = 16 << 20
 ARCHIVE_SUFFIX = ".tar.zst"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SERIAL = re.compile(r"\d{8}T\d{4}Z")
@@ -81,7 +83,7 @@ class Manifest:
             recipe=table.take("recipe", str, ""),
             packages=table.take("packages", dict, {}),
             tools=table.take("tools", dict, {}),
-            files=table.take("files", dict, {}),
+            files=_files(table),
             lint=table.take("lint", dict, {}),
         )
         manifest._check(table)
@@ -92,6 +94,8 @@ class Manifest:
             TemplateName.parse(self.name)
         except VztmplError as error:
             raise table.error("name", str(error)) from error
+        if not all(file.startswith(f"{self.name}.") for file in self.files):
+            raise table.error("files", "names a file of another template")
         if not _SERIAL.fullmatch(self.serial):
             raise table.error("serial", f"{self.serial!r} is not like 20261123T0624Z")
         for key, value in (("digest", self.digest), ("sha256", self.sha256)):
@@ -107,13 +111,27 @@ class Manifest:
         ).encode()
 
 
+def _files(table: Table) -> dict[str, str]:
+    """Take the digests of what stands beside the archive; old manifests have none."""
+    files = table.table("files")
+    digests = {name: files.take(name, str) for name in files.keys()}  # noqa: SIM118 - no dict
+    for name, digest in digests.items():
+        if "/" in name or not _SHA256.fullmatch(digest):
+            raise files.error(name, "is not the sha256 in hex of a file")
+    return digests
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TemplateFiles:
-    """The three files of a template, side by side in one folder."""
+    """The files of a template, side by side in one folder."""
 
     archive: Path
     manifest: Path
     signature: Path
+    sbom: Path
+    """Its packages as CycloneDX JSON."""
+    provenance: Path
+    """How it was made, as an in-toto statement."""
 
     @classmethod
     def of(cls, folder: Path, name: str) -> Self:
@@ -122,6 +140,8 @@ class TemplateFiles:
             archive=folder / f"{name}{ARCHIVE_SUFFIX}",
             manifest=folder / f"{name}.json",
             signature=folder / f"{name}.json.asc",
+            sbom=folder / f"{name}.cdx.json",
+            provenance=folder / f"{name}.provenance.json",
         )
 
     @classmethod
@@ -138,5 +158,14 @@ class TemplateFiles:
 
     @property
     def all(self) -> tuple[Path, Path, Path]:
-        """The three, in the order in which they are put in place: the manifest makes a template."""
+        """The three that no template lacks, in the order in which they are put in place."""
         return self.archive, self.signature, self.manifest
+
+    @property
+    def extras(self) -> tuple[Path, ...]:
+        """Those that a template may lack; its manifest names them in ``files``."""
+        return self.sbom, self.provenance
+
+    def named_by(self, manifest: Manifest) -> tuple[Path, ...]:
+        """Return those of ``extras`` that belong to one build."""
+        return tuple(file for file in self.extras if file.name in manifest.files)
