@@ -36,7 +36,7 @@ def content(member: Member) -> bytes:
     if member.kind is not Kind.FILE or not _ANY_CONTENT.fullmatch(member.path):
         return b""
     large = member.path == _DPKG_STATUS
-    return member.open().read(_DPKG_STATUS_BYTES if large else _SMALL_BYTES)
+    return member.read(_DPKG_STATUS_BYTES if large else _SMALL_BYTES)
 
 
 def check(member: Member, text: bytes, epoch: int) -> Iterator[Finding]:
@@ -53,7 +53,7 @@ def _problems(member: Member, text: bytes, epoch: int) -> Iterator[tuple[str, st
     yield from _right_problems(member)
     if member.kind is Kind.DEVICE:
         yield "device", ""
-    if max(member.uid, member.gid) > _LAST_ID:
+    if not all(0 <= number <= _LAST_ID for number in (member.uid, member.gid)):
         yield "owner", f"{member.uid}:{member.gid}"
     if not member.mtime <= epoch:  # not a number is no time either
         yield "newer", f"by {member.mtime - epoch:.0f} s"

@@ -4,9 +4,9 @@ Memory stays bounded whatever is in it. ``tarfile`` alone would keep every membe
 header of any size into memory, and take a broken header for the end.
 """
 
-import io
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -64,8 +64,8 @@ class Member:
     """Where a link leads, as written; a hard link's is a path like ``path``."""
     xattrs: Mapping[str, bytes]
     """Extended attributes, and ACLs in their text form as ``acl.access`` and ``acl.default``."""
-    open: Callable[[], IO[bytes]] = field(repr=False, compare=False)
-    """Open the content, which can be read before the next member is asked for."""
+    read: Callable[[int], bytes] = field(repr=False, compare=False)
+    """Read so many more bytes of the content, as long as the next member is not asked for."""
 
 
 def members(
@@ -78,24 +78,27 @@ def members(
     """
     with opened(archive) as stream:
         source = _Source(stream, unpacked_bytes, archive, progress)
-        try:
-            with _tar(source) as tar:
-                kept_bytes = 0
-                while info := tar.next():
-                    tar.members = []  # type: ignore[attr-defined] # it would keep them all
-                    if tar.pax_headers:
-                        raise ValueError("a header for all members")
-                    member = _member(tar, info)
-                    kept_bytes += _KEPT_PER_MEMBER_BYTES + _size_bytes(member)
-                    if kept_bytes > _MAX_KEPT_BYTES:
-                        raise ValueError("far too many members")
-                    source.expect(member.size_bytes)
-                    yield member
-        except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
-            raise VerificationError(
-                f"{archive} holds no tar that vztmpl makes: {error}",
-                hint="it was altered or cut short; fetch or build it again",
-            ) from error
+        with _foreign_is_unverified(archive), _tar(source) as tar:
+            kept_bytes = 0
+            while info := tar.next():
+                tar.members = []  # type: ignore[attr-defined] # it would keep them all
+                member = _member(tar, info, archive)
+                kept_bytes += _KEPT_PER_MEMBER_BYTES + _size_bytes(member)
+                if kept_bytes > _MAX_KEPT_BYTES:
+                    raise ValueError("far too many members")
+                source.expect(member.size_bytes)
+                yield member
+
+
+@contextmanager
+def _foreign_is_unverified(archive: Path) -> Iterator[None]:
+    try:
+        yield
+    except (tarfile.TarError, ValueError, OverflowError, RecursionError) as error:
+        raise VerificationError(
+            f"{archive} holds no tar that vztmpl makes: {error}",
+            hint="it was altered or cut short; fetch or build it again",
+        ) from error
 
 
 class _Source:
@@ -134,10 +137,12 @@ class _Header(tarfile.TarInfo):
     def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
         try:
             header = super().frombuf(buf, encoding, errors)
-        except tarfile.InvalidHeaderError as error:  # type: ignore[attr-defined] # typeshed lacks it
-            raise ValueError(str(error)) from error  # tarfile itself would take it for the end
-        if header.type == tarfile.GNUTYPE_SPARSE:
-            raise ValueError("a sparse member")
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # typeshed lacks it
+            raise
+        except tarfile.HeaderError as error:  # tarfile itself would take it for the end
+            raise ValueError(str(error)) from error
+        if header.type in (tarfile.GNUTYPE_SPARSE, tarfile.XGLTYPE):
+            raise ValueError("a sparse member, or a header for all members")
         return header
 
 
@@ -146,7 +151,7 @@ def _tar(source: _Source) -> tarfile.TarFile:
     return tarfile.open(fileobj=file, mode="r|", bufsize=_BLOCK, tarinfo=_Header)
 
 
-def _member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
+def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, archive: Path) -> Member:
     kind = _KINDS.get(info.type)
     if kind is None or info.issparse() or info.size < 0:
         raise ValueError(f"{info.name!r} is of an unknown kind")
@@ -162,8 +167,20 @@ def _member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> Member:
         mtime=info.mtime,
         target=info.linkname.removeprefix("./") if kind is Kind.HARD_LINK else info.linkname,
         xattrs=_xattrs(info.pax_headers),
-        open=lambda: tar.extractfile(info) or io.BytesIO(),
+        read=_reader(tar, info, archive) if kind is Kind.FILE else lambda _: b"",
     )
+
+
+def _reader(tar: tarfile.TarFile, info: tarfile.TarInfo, archive: Path) -> Callable[[int], bytes]:
+    file: IO[bytes] | None = None
+
+    def read(size: int) -> bytes:
+        nonlocal file
+        with _foreign_is_unverified(archive):
+            file = file or tar.extractfile(info)
+            return file.read(size) if file else b""
+
+    return read
 
 
 def _xattrs(headers: Mapping[str, str]) -> dict[str, bytes]:
