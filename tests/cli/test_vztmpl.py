@@ -260,6 +260,8 @@ def test_every_command_teaches_by_example(sh: Shell) -> None:
     assert "Exit codes" in sh.out
     commands = [
         "build",
+        "lint",
+        "diff",
         "verify",
         "publish",
         "fetch",

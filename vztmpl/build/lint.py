@@ -14,7 +14,7 @@ from vztmpl.build.lint_members import Finding, check, content
 from vztmpl.build.lint_rules import RULES
 from vztmpl.build.lint_tree import Tree
 from vztmpl.build.rules import Severity, Waiver, matcher
-from vztmpl.errors import VztmplError
+from vztmpl.errors import ConfigError, VerificationError, VztmplError
 from vztmpl.table import Table
 from vztmpl.template.members import Member, members
 from vztmpl.template.name import TemplateName
@@ -123,12 +123,15 @@ def _findings(found: Iterable[Member], name: TemplateName, epoch: int) -> Iterat
 
 
 def waivers(summary: Mapping[str, Any], where: object) -> tuple[Waiver, ...]:
-    """Read the waivers in a manifest's summary; ConfigError when it is not one of ours."""
-    return tuple(
-        Waiver(
-            rule=entry.take("rule", str),
-            reason=entry.take("reason", str),
-            paths=entry.strings("paths"),
+    """Read the waivers in a manifest's summary; VerificationError when it is not one of ours."""
+    try:
+        return tuple(
+            Waiver(
+                rule=entry.take("rule", str),
+                reason=entry.take("reason", str),
+                paths=entry.strings("paths"),
+            )
+            for entry in Table(summary, where, "lint.").tables("waived")
         )
-        for entry in Table(summary, where, "lint.").tables("waived")
-    )
+    except ConfigError as error:
+        raise VerificationError(f"not a manifest: {error}") from error

@@ -54,6 +54,16 @@ class Manifest:
     """What lint found: ``errors``, ``warnings``, ``found`` (rule to count), ``waived``."""
 
     @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a manifest file without a look at its signature."""
+        try:
+            with path.open("rb") as file:
+                return cls.parse(file.read(MAX_BYTES), path)
+        except FileNotFoundError as error:
+            hint = "a template is NAME.tar.zst with its NAME.json beside it"
+            raise NotFoundError(f"{path} is missing", hint=hint) from error
+
+    @classmethod
     def parse(cls, data: bytes, where: object) -> Self:
         """Read a manifest; VerificationError when it is not one of ours, whole and typed."""
         try:

@@ -34,7 +34,7 @@ def command(file: Path | None, *, as_list: bool, as_json: bool) -> int:
     if file is None:
         raise UsageError("which template?", hint="give the NAME.tar.zst, or --list")
     files = TemplateFiles.beside(file)
-    manifest = Manifest.parse(files.manifest.read_bytes(), files.manifest)
+    manifest = Manifest.read(files.manifest)
     with progress.shown() as shown:
         shown.phase(f"reading {file.name}", manifest.unpacked_bytes)
         report = lint.lint(
