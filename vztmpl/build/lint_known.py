@@ -64,7 +64,7 @@ class Mode:
         return f"root's, with {self.must:04o} and without {self.must_not:04o}"
 
 
-_OWN = Mode(must_not=0o022)
+_OWN = Mode(must=0o555, must_not=0o022)
 _READABLE = Mode(must=0o444, must_not=0o133)
 _SECRET = Mode(must_not=0o137)
 MODES = {

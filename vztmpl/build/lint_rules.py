@@ -16,6 +16,12 @@ _CHECKED = (
     Rule(
         name="unsafe-link",
         severity=_ERROR,
+        reason="a hard link to what the archive does not hold would be one to a file outside",
+        cure="pack the tree with `vztmpl build`, which can't make such links",
+    ),
+    Rule(
+        name="climbing-link",
+        severity=_WARNING,
         reason="a link that climbs above the root means a file outside when it is read from there",
         cure="make the link end inside the tree",
     ),
@@ -89,7 +95,7 @@ _CHECKED = (
     Rule(
         name="other-release",
         severity=_WARNING,
-        reason="the tree says that it is another release than the template's name says",
+        reason="a file of the tree says that it is another release than the template's name says",
         cure="look at the recipe's [releases]",
     ),
     Rule(

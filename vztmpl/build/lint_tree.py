@@ -10,7 +10,8 @@ from vztmpl.template.name import TemplateName
 
 _MAX_HOPS = 40
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
-_OS_RELEASE_BYTES = 16 << 10
+_DEBIAN_VERSION, _LSB_RELEASE = "etc/debian_version", "etc/lsb-release"
+_RELEASES = (*_OS_RELEASE, _DEBIAN_VERSION, _LSB_RELEASE)
 _STARTED = matcher(["/etc/systemd/system/**", "/etc/runlevels/*/*", "/etc/rc*.d/*"])
 
 
@@ -20,7 +21,7 @@ class Tree:
     def __init__(self) -> None:
         self._paths: set[str] = {""}
         self._links: dict[str, str] = {}
-        self._release = b""
+        self._releases: dict[str, bytes] = {}
 
     def add(self, member: Member, text: bytes) -> Iterator[Finding]:
         """Take in the next member and its content; yield what those before it make wrong of it."""
@@ -32,9 +33,9 @@ class Tree:
         if member.kind is Kind.LINK:
             self._links[member.path] = member.target
             if _climbs_out(member.path, member.target):
-                yield Finding(rule="unsafe-link", path=path, detail=f"to {member.target}")
-        elif member.kind is Kind.FILE and member.path in _OS_RELEASE:
-            self._release = text[:_OS_RELEASE_BYTES]
+                yield Finding(rule="climbing-link", path=path, detail=f"to {member.target}")
+        elif member.path in _RELEASES:
+            self._releases[member.path] = text
         self._paths.add(member.path)
 
     def check(self, name: TemplateName) -> Iterator[Finding]:
@@ -49,17 +50,24 @@ class Tree:
         yield from self._check_release(name)
 
     def _check_release(self, name: TemplateName) -> Iterator[Finding]:
-        path = "/etc/os-release"
-        fields = _fields(self._release)
+        told = next((self._releases[path] for path in _OS_RELEASE if path in self._releases), b"")
+        fields = _fields(told)
         if not self._leads_to("etc/os-release") or not fields.get("ID"):
-            yield Finding(rule="os-release", path=path, detail="missing, or without ID")
-            return
-        told, version = fields["ID"], fields.get("VERSION_ID", "")
-        both_numbers = version[:1].isdigit() and name.version[:1].isdigit()
-        if not name.os.startswith(told):
-            yield Finding(rule="other-release", path=path, detail=f"ID={told}")
-        elif both_numbers and not f"{version}.".startswith(f"{name.version}."):
-            yield Finding(rule="other-release", path=path, detail=f"VERSION_ID={version}")
+            yield Finding(rule="os-release", path="/etc/os-release", detail="missing, or no ID")
+        elif not name.os.startswith(fields["ID"]):
+            detail = f"ID={fields['ID']}"
+            yield Finding(rule="other-release", path="/etc/os-release", detail=detail)
+        versions = {"etc/os-release": fields.get("VERSION_ID", "")}
+        lsb = _fields(self._releases.get(_LSB_RELEASE, b""))
+        versions[_LSB_RELEASE] = lsb.get("DISTRIB_RELEASE", "")
+        if name.os == "debian":  # others that have the file mean the Debian they come from
+            versions[_DEBIAN_VERSION] = self._releases.get(_DEBIAN_VERSION, b"").decode(
+                "ascii", "replace"
+            )
+        for path, version in versions.items():
+            both_numbers = version[:1].isdigit() and name.version[:1].isdigit()
+            if both_numbers and not f"{version.strip()}.".startswith(f"{name.version}."):
+                yield Finding(rule="other-release", path=f"/{path}", detail=version.strip())
 
     def _leads_to(self, path: str) -> bool:
         """Say whether something is at a path, its links followed as from inside the tree."""
