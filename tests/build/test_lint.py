@@ -14,6 +14,7 @@ from vztmpl.build.lint import Report, lint, waivers
 from vztmpl.build.lint_rules import RULES
 from vztmpl.build.rules import Severity, Waiver
 from vztmpl.errors import VerificationError, VztmplError
+from vztmpl.template.members import members
 from vztmpl.template.name import TemplateName
 
 NAME = TemplateName.parse("debian-12-x86_64-minimal")
@@ -104,7 +105,7 @@ def pack(entries: Iterator[Entry] | list[Entry], target: Path, end: bytes = b"")
 def linted(tmp_path: Path, entries: list[Entry], *waived: Waiver, size: int = 0) -> Report:
     packed = tmp_path / "t.tar.zst"
     size_bytes = pack(entries, packed)
-    return lint(packed, name=NAME, epoch=EPOCH, unpacked_bytes=size or size_bytes, waivers=waived)
+    return lint(members(packed, size or size_bytes), NAME, EPOCH, waived)
 
 
 def test_a_good_template_breaks_no_rule(tmp_path: Path) -> None:
@@ -248,7 +249,7 @@ def test_a_waiver_allows_its_rule_where_it_says(tmp_path: Path) -> None:
 
 def test_errors_name_each_place(tmp_path: Path) -> None:
     report = linted(tmp_path, with_entries(Entry("./etc/x\n\x1b[2J", mode=0o666)))
-    with pytest.raises(VztmplError, match="lint found 1 error") as caught:
+    with pytest.raises(VztmplError, match="lint found 1 error, 0 warnings") as caught:
         report.require_no_errors()
     assert caught.value.__notes__ == ["world-writable: /etc/x??[2J (mode 0666, owner 0:0)"]
 

@@ -49,7 +49,7 @@ def test_errors_give_one_and_say_why_and_how_to_cure_it(sh: Shell, tmp_path: Pat
     assert sh("lint", archive) == 1
     assert "error: world-writable: every user of a VE can change it" in sh.out
     assert "    /etc/x? (mode 0666, owner 0:0)\n    cure: chmod o-w" in sh.out
-    assert sh.out.endswith("1 errors, 1 warnings\n")
+    assert sh.out.endswith("1 error, 1 warning\n")
     assert sh("lint", archive, "--json") == 1
     told = json.loads(sh.out)
     assert (told["errors"], told["warnings"], told["found"]) == (

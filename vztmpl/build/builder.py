@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Protocol
 
 from vztmpl import __version__, kernel
-from vztmpl.build import lint
 from vztmpl.build.clean import clean
 from vztmpl.build.customise import customise
+from vztmpl.build.lint_alongside import linting
 from vztmpl.build.mmdebstrap import Mmdebstrap
 from vztmpl.build.provenance import provenance
 from vztmpl.build.recipe import Recipe
@@ -98,16 +98,9 @@ def build(
             signature_file = placing.enter_context(replacing(files.signature))
             archive_file = placing.enter_context(replacing(files.archive))
             progress.phase("packing", _size_bytes(tree))
-            packed = archive.pack(tree, archive_file, epoch, progress.advance)
-            progress.phase("linting", packed.unpacked_bytes)
-            report = lint.lint(
-                Path(archive_file.name),
-                name=recipe.name,
-                epoch=epoch,
-                unpacked_bytes=packed.unpacked_bytes,
-                waivers=recipe.parts.waivers,
-                progress=progress.advance,
-            )
+            with linting(recipe.name, epoch, recipe.parts.waivers, files.archive) as (feed, found):
+                packed = archive.pack(tree, archive_file, epoch, progress.advance, watch=feed)
+            report = found.result()
             report.require_no_errors()
             extras = {files.sbom.name: sbom(recipe.name, packed.digest, epoch, packages, kind)}
             extras[files.provenance.name] = provenance(recipe, packed, epoch, tools, extras)

@@ -6,7 +6,7 @@ BUILDING_IMAGES.md, virt-sysprep's operations, lxc-ci, debuerreotype, live-build
 
 from vztmpl.build.rules import Rule, Severity, paths
 
-_CLEANED = "the build removes it; build the template again, and look at its final scripts"
+_CLEANED = "build the template again: a build removes it"
 
 LEFTOVERS = (
     Rule(

@@ -1,13 +1,12 @@
-"""Lint: whether a finished template is fit for others, told from its archive without unpacking it.
+"""Lint: whether a finished template is fit for others, told from the members of its archive.
 
-``lint_rules`` has the rules with their reasons. The archive is read once, as a stream; nothing in
-it is believed, and memory stays bounded whatever it holds.
+``lint_rules`` has the rules with their reasons. They are looked at once, in their order, as
+``template.members`` reads them: nothing is unpacked, and nothing that the archive says is believed.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from vztmpl.build.lint_members import Finding, check, content
@@ -16,7 +15,7 @@ from vztmpl.build.lint_tree import Tree
 from vztmpl.build.rules import Severity, Waiver, matcher
 from vztmpl.errors import ConfigError, VerificationError, VztmplError
 from vztmpl.table import Table
-from vztmpl.template.members import Member, members
+from vztmpl.template.members import Member
 from vztmpl.template.name import TemplateName
 
 _SHOWN_PER_RULE = 20
@@ -44,6 +43,12 @@ class Report:
         """How many findings are warnings."""
         return self._sum(Severity.WARNING)
 
+    @property
+    def total(self) -> str:
+        """How many errors and warnings, in words."""
+        counts = {"error": self.errors, "warning": self.warnings}
+        return ", ".join(f"{n} {word}{'s' * (n != 1)}" for word, n in counts.items())
+
     def _sum(self, severity: Severity) -> int:
         return sum(n for name, n in self.counts.items() if RULES[name].severity is severity)
 
@@ -61,7 +66,7 @@ class Report:
         if not self.errors:
             return
         error = VztmplError(
-            f"lint found {self.errors} {'error' if self.errors == 1 else 'errors'}",
+            f"lint found {self.total}",
             hint="`vztmpl lint --list` has the cures; a recipe may waive a rule by [[waive]]",
         )
         for finding in self.findings:
@@ -71,22 +76,13 @@ class Report:
 
 
 def lint(
-    archive: Path,
-    *,
-    name: TemplateName,
-    epoch: int,
-    unpacked_bytes: int,
-    waivers: Sequence[Waiver] = (),
-    progress: Callable[[int], None] | None = None,
+    found: Iterable[Member], name: TemplateName, epoch: int, waivers: Sequence[Waiver] = ()
 ) -> Report:
-    """Check an archive against all rules.
-
-    VerificationError when it can't be read to its end, or is larger than ``unpacked_bytes``.
-    """
+    """Check the members of an archive, as they are read, against all rules."""
     allowed = _allowed(waivers)
     counts, waived = Counter[str](), Counter[str]()
     kept = []
-    for finding in _findings(members(archive, unpacked_bytes, progress), name, epoch):
+    for finding in _findings(found, name, epoch):
         if allowed(finding):
             waived[finding.rule] += 1
             continue

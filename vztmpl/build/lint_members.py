@@ -87,7 +87,7 @@ def _right_problems(member: Member) -> Iterator[tuple[str, str]]:
     wanted = lint_known.MODES.get(member.path)
     if member.kind is Kind.LINK:
         return
-    if mode & 0o002 and not sticky_folder:
+    if mode & 0o002 and not sticky_folder and member.kind is not Kind.DEVICE:
         yield "world-writable", shown
     if member.kind is Kind.FILE and mode & 0o6000 and not lint_known.SET_ID.fullmatch(merged):
         yield "set-id", shown

@@ -44,8 +44,18 @@ class Packed:
     unpacked_bytes: int
 
 
-def pack(tree: Path, archive: IO[bytes], epoch: int, progress: Progress | None = None) -> Packed:
-    """Write ``tree`` as a compressed tar; ``epoch`` is the newest time that a member may have."""
+def pack(
+    tree: Path,
+    archive: IO[bytes],
+    epoch: int,
+    progress: Progress | None = None,
+    *,
+    watch: Callable[[bytes], None] | None = None,
+) -> Packed:
+    """Write ``tree`` as a compressed tar; ``epoch`` is the newest time that a member may have.
+
+    ``watch`` is told each piece of the tar.
+    """
     inside = hashlib.sha256()
     outside = _HashingWriter(archive)
     unpacked = 0
@@ -58,6 +68,8 @@ def pack(tree: Path, archive: IO[bytes], epoch: int, progress: Progress | None =
             inside.update(chunk)
             writer.write(chunk)
             unpacked += len(chunk)
+            if watch:
+                watch(chunk)
             if progress:
                 progress(len(chunk))
     return Packed(

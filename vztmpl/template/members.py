@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, Any, Protocol, Self, cast
 
 from vztmpl.errors import VerificationError
 from vztmpl.template.archive import Progress, opened
@@ -77,17 +77,31 @@ def members(
     ``archive.pack`` could have written.
     """
     with opened(archive) as stream:
-        source = _Source(stream, unpacked_bytes, archive, progress)
-        with _foreign_is_unverified(archive), _tar(source) as tar:
-            kept_bytes = 0
-            while info := tar.next():
-                tar.members = []  # type: ignore[attr-defined] # it would keep them all
-                member = _member(tar, info, archive)
-                kept_bytes += _KEPT_PER_MEMBER_BYTES + _size_bytes(member)
-                if kept_bytes > _MAX_KEPT_BYTES:
-                    raise ValueError("far too many members")
-                source.expect(member.size_bytes)
-                yield member
+        yield from members_of(stream, unpacked_bytes, archive, progress)
+
+
+class Stream(Protocol):
+    """A tar that can be read once."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next piece, of any size; an empty one at the end."""
+
+
+def members_of(
+    stream: Stream, unpacked_bytes: int, where: Path, progress: Progress | None = None
+) -> Iterator[Member]:
+    """Do what ``members`` does with a tar that somebody else opened, and calls ``where``."""
+    source = _Source(stream, unpacked_bytes, where, progress)
+    with _foreign_is_unverified(where), _tar(source) as tar:
+        kept_bytes = 0
+        while info := tar.next():
+            tar.members = []  # type: ignore[attr-defined] # it would keep them all
+            member = _member(tar, info, where)
+            kept_bytes += _KEPT_PER_MEMBER_BYTES + _size_bytes(member)
+            if kept_bytes > _MAX_KEPT_BYTES:
+                raise ValueError("far too many members")
+            source.expect(member.size_bytes)
+            yield member
 
 
 @contextmanager
@@ -105,7 +119,7 @@ class _Source:
     """The tar as a file that refuses to give more than what is expected next."""
 
     def __init__(
-        self, stream: IO[bytes], limit_bytes: int, archive: Path, progress: Progress | None
+        self, stream: Stream, limit_bytes: int, archive: Path, progress: Progress | None
     ) -> None:
         self._stream = stream
         self._left = limit_bytes

@@ -10,6 +10,7 @@ from vztmpl.cli import progress
 from vztmpl.cli.vztmpl.output import json_option, show_json
 from vztmpl.errors import UsageError
 from vztmpl.template.manifest import Manifest, TemplateFiles
+from vztmpl.template.members import members
 from vztmpl.template.name import TemplateName
 
 
@@ -37,14 +38,9 @@ def command(file: Path | None, *, as_list: bool, as_json: bool) -> int:
     manifest = Manifest.read(files.manifest)
     with progress.shown() as shown:
         shown.phase(f"reading {file.name}", manifest.unpacked_bytes)
-        report = lint.lint(
-            file,
-            name=TemplateName.parse(manifest.name),
-            epoch=manifest.epoch,
-            unpacked_bytes=manifest.unpacked_bytes,
-            waivers=lint.waivers(manifest.lint, files.manifest),
-            progress=shown.advance,
-        )
+        found = members(file, manifest.unpacked_bytes, shown.advance)
+        waivers = lint.waivers(manifest.lint, files.manifest)
+        report = lint.lint(found, TemplateName.parse(manifest.name), manifest.epoch, waivers)
     if as_json:
         show_json({"name": manifest.name, "serial": manifest.serial, **_described(report)})
     else:
@@ -87,4 +83,4 @@ def _show(name: str, report: lint.Report) -> None:
         click.echo(f"    cure: {rule.cure}")
     for waiver in report.waivers:
         click.echo(f"waived: {waiver.rule} ({report.waived.get(waiver.rule, 0)}): {waiver.reason}")
-    click.echo(f"{name}: {report.errors} errors, {report.warnings} warnings")
+    click.echo(f"{name}: {report.total}")
