@@ -22,7 +22,8 @@ def tiny(folder: Path, mirror: str = "") -> Recipe:
 
 def test_the_command_line(tmp_path: Path) -> None:
     sources = Sources(main="http://deb.example/debian", options=(("Acquire::Check-Date", "false"),))
-    assert command(tiny(tmp_path), Path("/t/tree"), sources) == [
+    lines = sources.lines("two")
+    assert command(tiny(tmp_path), Path("/t/tree"), lines, sources.options) == [
         "mmdebstrap",
         "--mode=root",
         "--variant=minbase",

@@ -1,9 +1,10 @@
+import re
 from pathlib import Path
 
 import pytest
 
 from vztmpl.build import recipe
-from vztmpl.build.recipe import Stage
+from vztmpl.build.parts import Stage
 from vztmpl.errors import ConfigError, NotFoundError
 from vztmpl.settings import shipped
 
@@ -112,9 +113,9 @@ def test_the_digest_changes_with_what_the_recipe_says(folder: Path) -> None:
         ("[releases]", '[[waive]]\nrule = "log"\n[releases]', "waive[1].reason: is required"),
         ('os = "tiny"', 'os = "other"', "os: must be 'tiny' like the file, not 'other'"),
         ('os = "tiny"\n', "", "os: is required"),
-        ('"Tiny {version} ({suite}) {arch} {set}"', '"{nope}"', "description: may hold {version}"),
-        ('"Tiny {version} ({suite}) {arch} {set}"', '"{"', "description: may hold {version}"),
-        ('"Tiny {version} ({suite}) {arch} {set}"', '"{0}"', "description: may hold {version}"),
+        ('"Tiny {version} ({suite}) {arch} {set}"', '"{nope}"', "description: may hold {os}"),
+        ('"Tiny {version} ({suite}) {arch} {set}"', '"{"', "description: may hold {os}"),
+        ('"Tiny {version} ({suite}) {arch} {set}"', '"{0}"', "description: may hold {os}"),
         ('["minimal", "standard"]', '"minimal"', "sets: must be a list, not 'minimal'"),
         ('["minimal", "standard"]', "[]", "releases, architectures, sets: must name at least one"),
         ('x86_64 = "amd64"', 'vax = "vax"', "releases, architectures, sets: 'tiny-1-vax-minimal'"),
@@ -126,20 +127,21 @@ def test_the_digest_changes_with_what_the_recipe_says(folder: Path) -> None:
         ('path = "/etc/motd"', 'path = "etc/motd"', "files[1].path: must be an absolute path"),
         ('path = "/etc/motd"', 'path = "/etc/../../x"', "files[1].path: must be an absolute path"),
         ('path = "/etc/motd"', 'path = "/etc/"', "files[1].path: must be an absolute path"),
-        ('mode = "0600"', 'mode = "rw"', "files[1].mode: must be octal digits"),
-        ('mode = "0600"', 'mode = "-1"', "files[1].mode: must be octal digits"),
+        ('mode = "0600"', 'mode = "rw"', "files[1].mode: must be like '0644'"),
+        ('mode = "0600"', 'mode = "-1"', "files[1].mode: must be like '0644'"),
         ('mode = "0600"', "mode = 600", "files[1].mode: must be a string, not 600"),
         ('content = "hi"\n', "", "files[1].content: is required"),
         ('path = "/etc/motd"', 'path = "/a\\u0000b"', "files[1].path: holds a character"),
         ('"common/piece.toml"', '"a\\u0000b"', "include: holds a character"),
         ('os = "tiny"', "os = " + "[" * 100_000, "syntax: is nested too deeply"),
-        ('at = "final"', 'at = "last"', "scripts[1].at: must be one of packages, final"),
+        ('at = "final"', 'at = "last"', "scripts[1].at: must be one of bootstrap, packages, final"),
         ("[[services]]", "[[service]]", "service: is not a known key"),
         ("[[services]]", "[services]", "services: must be a list, not "),
     ],
 )
 def test_a_bad_recipe_says_where_it_is_bad(folder: Path, old: str, new: str, text: str) -> None:
-    assert str(problem(folder, old, new)).startswith(f"{folder}/tiny.toml: {text}")
+    said = re.sub(r"(toml):\d+", r"\1", str(problem(folder, old, new)))
+    assert said.startswith(f"{folder}/tiny.toml: {text}")
 
 
 def test_a_misspelt_key_is_answered_with_the_nearest(folder: Path) -> None:
@@ -159,7 +161,7 @@ def test_a_missing_piece_is_named(folder: Path) -> None:
 def test_pieces_that_include_each_other_are_refused(folder: Path) -> None:
     (folder / "common/piece.toml").write_text('include = ["other.toml"]\n')
     (folder / "common/other.toml").write_text('include = ["piece.toml"]\n')
-    with pytest.raises(ConfigError, match=r"other\.toml: include: piece\.toml includes itself"):
+    with pytest.raises(ConfigError, match=r"other\.toml:1: include: piece\.toml includes itself"):
         recipe.resolve(folder, "tiny-1-x86_64-minimal")
 
 
@@ -171,7 +173,7 @@ def test_a_recipe_that_includes_itself_is_refused(folder: Path) -> None:
 def test_an_error_in_a_piece_names_the_piece(folder: Path) -> None:
     (folder / "common/piece.toml").write_text("[[scripts]]\nat = 1\n")
     with pytest.raises(
-        ConfigError, match=r"common/piece\.toml: scripts\[1\]\.at: must be a string"
+        ConfigError, match=r"common/piece\.toml:2: scripts\[1\]\.at: must be a string"
     ):
         recipe.resolve(folder, "tiny-1-x86_64-minimal")
 

@@ -3,19 +3,27 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
 from vztmpl import __version__, kernel
+from vztmpl.build.apk import Apk
 from vztmpl.build.clean import clean
-from vztmpl.build.customise import customise
+from vztmpl.build.customise import customise, run_scripts
+from vztmpl.build.debootstrap import Debootstrap
+from vztmpl.build.dnf import Dnf
 from vztmpl.build.lint_alongside import linting
 from vztmpl.build.mmdebstrap import Mmdebstrap
+from vztmpl.build.oci import Oci
+from vztmpl.build.pacstrap import Pacstrap
+from vztmpl.build.parts import Stage
 from vztmpl.build.provenance import provenance
 from vztmpl.build.recipe import Recipe
+from vztmpl.build.rootfs import Rootfs
+from vztmpl.build.zypper import Zypper
 from vztmpl.errors import ConfigError, during
 from vztmpl.files import locked, remove_abandoned, remove_tree, replacing
 from vztmpl.progress import Progress
@@ -35,8 +43,14 @@ class Bootstrapper(Protocol):
 
     program: str
 
+    def check(self, recipe: Recipe) -> None:
+        """Refuse, before anything is touched, what can't be done."""
+
     def bootstrap(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
-        """Fill the empty folder ``tree``."""
+        """Fill the empty folder ``tree`` with the recipe's packages."""
+
+    def install(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
+        """Bring in the recipe's packages that are missing, take out those it does not want."""
 
     def packages(self, tree: Path) -> dict[str, str]:
         """Return the installed packages, name to version."""
@@ -48,7 +62,16 @@ class Bootstrapper(Protocol):
         """Return the program's version."""
 
 
-BOOTSTRAPPERS: dict[str, Callable[[], Bootstrapper]] = {"mmdebstrap": Mmdebstrap}
+BOOTSTRAPPERS: dict[str, Callable[[], Bootstrapper]] = {
+    "mmdebstrap": Mmdebstrap,
+    "debootstrap": Debootstrap,
+    "pacstrap": Pacstrap,
+    "dnf": Dnf,
+    "zypper": Zypper,
+    "apk": Apk,
+    "rootfs": Rootfs,
+    "oci": Oci,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +95,8 @@ def build(
     """
     from vztmpl.build.sbom import package_type, sbom  # its library is for those who build only
 
-    bootstrapper = _bootstrapper(recipe)
+    bootstrapper = bootstrapper_of(recipe)
+    bootstrapper.check(recipe)
     fixed_epoch = _fixed_epoch()
     files = TemplateFiles.of(out, str(recipe.name))
     out.mkdir(parents=True, exist_ok=True)
@@ -84,7 +108,7 @@ def build(
         for file in (*files.all, *files.extras):
             remove_abandoned(file)
         progress.phase(f"bootstrapping with {bootstrapper.program}")
-        bootstrapper.bootstrap(recipe, tree, progress)
+        _fill(bootstrapper, recipe, tree, progress)
         epoch = bootstrapper.epoch(tree) if fixed_epoch is None else fixed_epoch
         progress.phase("customising")
         customise(recipe, tree, epoch, progress)
@@ -130,12 +154,24 @@ def build(
     return manifest, files
 
 
-def _bootstrapper(recipe: Recipe) -> Bootstrapper:
+def bootstrapper_of(recipe: Recipe) -> Bootstrapper:
+    """Return what a recipe is bootstrapped with."""
     try:
         return BOOTSTRAPPERS[recipe.bootstrapper]()
     except KeyError as error:
         problem = f"{recipe.bootstrapper!r} is not one of {', '.join(BOOTSTRAPPERS)}"
         raise ConfigError(recipe.name, "bootstrapper", problem) from error
+
+
+def _fill(bootstrapper: Bootstrapper, recipe: Recipe, tree: Path, progress: Progress) -> None:
+    """Bootstrap in one go, or around the scripts that have to run before the packages come."""
+    if all(script.stage is not Stage.BOOTSTRAP for script in recipe.parts.scripts):
+        bootstrapper.bootstrap(recipe, tree, progress)
+        return
+    parts = replace(recipe.parts, packages=recipe.parts.base, remove=[])
+    bootstrapper.bootstrap(replace(recipe, parts=parts), tree, progress)
+    run_scripts(recipe, Stage.BOOTSTRAP, tree, bootstrapper.epoch(tree), progress)
+    bootstrapper.install(recipe, tree, progress)
 
 
 @contextmanager

@@ -1,26 +1,97 @@
-"""Running things inside a tree, in namespaces of their own so that nothing outlives them."""
+"""Running things inside a tree, walled in: bubblewrap makes the walls.
 
-from collections.abc import Sequence
+What runs there has the tree as its whole file system, devices that hold nothing, no view of other
+processes, and no network unless it is given one. It may act as root on the tree's own files but
+has no capability that reaches further, so even a hostile script can't write outside the tree.
+Nothing that it starts outlives it, or us.
+"""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from vztmpl.build.parts import Script, TreeFile, as_bytes
+from vztmpl.errors import CommandError
 from vztmpl.progress import Progress, Silent
-from vztmpl.run import confined, run
+from vztmpl.run import STANDARD_PATH, piped, run
 
-_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "TMPDIR": "/tmp"}  # noqa: S108 - the tree's
-_ENTER = 'mount -t proc proc "$1/proc" && tree=$1 && shift && exec chroot "$tree" "$@"'
+_ENVIRONMENT = {
+    "PATH": STANDARD_PATH,
+    "HOME": "/root",
+    "LC_ALL": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "TMPDIR": "/tmp",  # noqa: S108 - the tree's
+}
+_CAPABILITIES = (
+    "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL",
+    "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+)  # fmt: skip
+_READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
+_PUT = """
+mkdir -p "${1%/*}"; rm -f "$1"; cat >"$1"; chmod "$2" "$1"; [ -z "$3" ] || chown -- "$3" "$1"
+"""
 
 
-def run_inside(tree: Path, argv: Sequence[str], *, stdin: str = "") -> str:
+def run_inside(
+    tree: Path,
+    argv: Sequence[str],
+    *,
+    stdin: str = "",
+    network: bool = False,
+    progress: Progress | None = None,
+) -> str:
     """Run a program of the tree's inside the tree and return what it printed."""
-    enter = confined(["sh", "-c", _ENTER, "sh", tree, *argv])
-    return run(enter, stdin=stdin, env=_ENVIRONMENT)
+    command = inside(tree, argv, network=network)
+    try:
+        return run(command, stdin=stdin, on_line=(progress or Silent()).note)
+    except CommandError as error:
+        raise CommandError(argv, error.status, error.tail, hint=error.hint) from None
 
 
-def run_script(tree: Path, text: str, epoch: int, progress: Progress | None = None) -> None:
+def run_script(tree: Path, script: Script, epoch: int, progress: Progress | None = None) -> None:
     """Run a shell script inside the tree; its first failing command fails it."""
-    run(
-        confined(["sh", "-c", _ENTER, "sh", tree, "/bin/sh", "-eu"]),
-        stdin=text,
-        env={**_ENVIRONMENT, "SOURCE_DATE_EPOCH": str(epoch)},
-        on_line=(progress or Silent()).note,
-    )
+    environment = {"SOURCE_DATE_EPOCH": str(epoch)}
+    command = inside(tree, ["/bin/sh", "-eu"], network=script.network, environment=environment)
+    limit = ["timeout", "--signal=KILL", str(script.timeout_seconds)]
+    begun = time.monotonic()
+    try:
+        run([*limit, *command], stdin=script.text, on_line=(progress or Silent()).note)
+    except CommandError as error:
+        tail, hint = error.tail, error.hint
+        if time.monotonic() - begun >= script.timeout_seconds:
+            tail += f"it had not ended after {script.timeout_seconds} s\n"
+            hint = "give it more with `timeout`, in seconds, or find what it waits for"
+        raise CommandError(["/bin/sh", "-eu"], error.status, tail, hint=hint) from None
+
+
+def inside(
+    tree: Path,
+    argv: Sequence[str],
+    *,
+    network: bool = False,
+    environment: Mapping[str, str] | None = None,
+) -> list[str]:
+    """Return the command that runs ``argv`` inside the tree."""
+    variables = {**_ENVIRONMENT, **(environment or {})}
+    return [
+        "bwrap", "--die-with-parent", "--new-session",
+        "--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try",
+        *([] if network else ["--unshare-net"]),
+        "--cap-drop", "ALL", *_each("--cap-add", (f"CAP_{name}" for name in _CAPABILITIES)),
+        "--bind", str(tree), "/", "--proc", "/proc", "--dev", "/dev",
+        *(word for path in _READ_ONLY for word in ("--ro-bind-try", path, path)),
+        "--chdir", "/", "--clearenv",
+        *(word for pair in variables.items() for word in ("--setenv", *pair)),
+        "--", *argv,
+    ]  # fmt: skip
+
+
+def put(tree: Path, file: TreeFile) -> None:
+    """Write a file from inside the tree, so that no link in it leads out."""
+    command = inside(tree, ["sh", "-euc", _PUT, "sh", file.path, f"{file.mode:o}", file.owner])
+    with piped(command, feed=True) as pipe:
+        pipe.write(as_bytes(file.content))
+
+
+def _each(option: str, values: Iterable[str]) -> list[str]:
+    return [word for value in values for word in (option, value)]

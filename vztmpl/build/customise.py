@@ -1,37 +1,57 @@
-"""What a recipe changes in a bootstrapped tree: files, scripts, units of systemd."""
+"""What a recipe changes in a tree that has its packages: files, accounts, services, scripts."""
 
 from pathlib import Path
 
-from vztmpl.build.chroot import run_inside, run_script
-from vztmpl.build.recipe import Recipe, Stage, TreeFile
+from vztmpl.build.accounts import set_up
+from vztmpl.build.chroot import put, run_inside, run_script
+from vztmpl.build.parts import Parts, Stage
+from vztmpl.build.recipe import Recipe
 from vztmpl.errors import during
 from vztmpl.progress import Progress
 
-_PUT = 'mkdir -p "${1%/*}"; rm -f "$1"; cat >"$1"; chmod "$2" "$1"'
+_SET_SERVICES = """
+verb=$1; shift
+if command -v systemctl >/dev/null; then
+  systemctl --quiet "$verb" "$@"
+  exit
+fi
+for service; do
+  if [ "$verb" = mask ]; then
+    echo "only systemd can mask $service"; exit 1
+  elif command -v rc-update >/dev/null; then
+    case $verb in enable) rc-update add "$service" default;; *) rc-update del "$service";; esac
+  elif command -v update-rc.d >/dev/null; then
+    update-rc.d "$service" defaults
+    update-rc.d "$service" "$verb"
+  else
+    echo "neither systemctl, rc-update nor update-rc.d is in the tree"; exit 1
+  fi
+done
+"""
 
 
 def customise(recipe: Recipe, tree: Path, epoch: int, progress: Progress) -> None:
     """Carry out all that the recipe says beyond packages."""
-    _run_scripts(recipe, Stage.PACKAGES, tree, epoch, progress)
+    run_scripts(recipe, Stage.PACKAGES, tree, epoch, progress)
     for file in recipe.parts.files:
-        _put(tree, file)
-    for verb in ("enable", "disable", "mask"):
-        if units := getattr(recipe.parts, verb):
-            with during(f"setting services to {verb}"):
-                run_inside(tree, ["systemctl", "--quiet", verb, *units])
-    _run_scripts(recipe, Stage.FINAL, tree, epoch, progress)
+        with during(f"writing {file.path}"):
+            put(tree, file)
+    set_up(tree, recipe.parts)
+    _set_services(tree, recipe.parts)
+    run_scripts(recipe, Stage.FINAL, tree, epoch, progress)
 
 
-def _put(tree: Path, file: TreeFile) -> None:
-    """Write a file from inside the tree, so that no link in it leads out."""
-    with during(f"writing {file.path}"):
-        run_inside(
-            tree, ["sh", "-euc", _PUT, "sh", file.path, f"{file.mode:o}"], stdin=file.content
-        )
-
-
-def _run_scripts(recipe: Recipe, stage: Stage, tree: Path, epoch: int, progress: Progress) -> None:
+def run_scripts(recipe: Recipe, stage: Stage, tree: Path, epoch: int, progress: Progress) -> None:
+    """Run the recipe's scripts of one stage, in the order in which they are written."""
     for number, script in enumerate(recipe.parts.scripts, start=1):
         if script.stage is stage:
             with during(f"running script {number} ({stage}) of {recipe.name}"):
-                run_script(tree, script.text, epoch, progress)
+                run_script(tree, script, epoch, progress)
+
+
+def _set_services(tree: Path, parts: Parts) -> None:
+    verbs = {"enable": parts.enable, "disable": parts.disable, "mask": parts.mask}
+    for verb, services in verbs.items():
+        if services:
+            with during(f"setting services to {verb}"):
+                run_inside(tree, ["sh", "-euc", _SET_SERVICES, "sh", verb, *services])

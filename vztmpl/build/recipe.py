@@ -8,57 +8,17 @@ format with an example.
 
 import hashlib
 import json
-import re
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from enum import StrEnum
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vztmpl.build.lint_rules import RULES
-from vztmpl.build.rules import Waiver
+from vztmpl.build.cell import Cell, words
+from vztmpl.build.parts import Parts
+from vztmpl.build.pieces import collect
 from vztmpl.errors import ConfigError, NotFoundError, UsageError
-from vztmpl.table import Table
+from vztmpl.table import Lines, Table
 from vztmpl.template.name import TemplateName
-
-
-class Stage(StrEnum):
-    """When a script runs inside the tree."""
-
-    PACKAGES = "packages"
-    FINAL = "final"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TreeFile:
-    """A file that the recipe puts into the tree."""
-
-    path: str
-    content: str
-    mode: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Script:
-    """A shell script that runs inside the tree."""
-
-    stage: Stage
-    text: str
-
-
-@dataclass(slots=True, kw_only=True)
-class Parts:
-    """What a recipe file and the pieces it includes add up to, for one cell of the matrix."""
-
-    packages: list[str] = field(default_factory=list)
-    files: list[TreeFile] = field(default_factory=list)
-    scripts: list[Script] = field(default_factory=list)
-    mask: list[str] = field(default_factory=list)
-    """Units of systemd that must not start."""
-    enable: list[str] = field(default_factory=list)
-    disable: list[str] = field(default_factory=list)
-    waivers: list[Waiver] = field(default_factory=list)
-    """What lint is to let pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +61,8 @@ class _Matrix:
             description=table.take("description", str),
             bootstrapper=table.take("bootstrapper", str),
             mirror=table.take("mirror", str, ""),
-            architectures=_words(table.table("architectures")),
-            suites=_words(table.table("releases")),
+            architectures=words(table.table("architectures")),
+            suites=words(table.table("releases")),
             sets=table.strings("sets"),
         )
         if matrix.os != path.stem:
@@ -147,109 +107,51 @@ def resolve(folder: Path, text: str, *, mirror: str = "") -> Recipe:
     matrix = _Matrix.take(table, path)
     if text not in matrix.names():
         raise _unknown(folder, text)
+    cell = _cell(matrix, name, mirror)
     parts = Parts()
-    _collect(table, path, name, parts, including=(path,))
-    suite = matrix.suites[name.version]
+    _include(table, path, cell, parts, including=(path,))
     return Recipe(
         name=name,
-        description=_described(matrix.description, name, suite, path),
+        description=cell.filled(table, "description", matrix.description),
         bootstrapper=matrix.bootstrapper,
-        suite=suite,
-        arch=matrix.architectures[name.arch],
-        mirror=mirror or matrix.mirror,
+        suite=cell.words["suite"],
+        arch=cell.words["native_arch"],
+        mirror=cell.words["mirror"],
         parts=parts,
     )
 
 
-def _described(text: str, name: TemplateName, suite: str, path: Path) -> str:
-    words = {"version": name.version, "suite": suite, "arch": name.arch, "set": name.set}
-    try:
-        return text.format_map(words)
-    except (KeyError, ValueError, IndexError, AttributeError) as error:
-        known = ", ".join(f"{{{word}}}" for word in words)
-        raise ConfigError(path, "description", f"may hold {known} and no other braces") from error
+def _cell(matrix: _Matrix, name: TemplateName, mirror: str) -> Cell:
+    filters = {"release": name.version, "arch": name.arch, "set": name.set}
+    return Cell(
+        filters=filters,
+        words={
+            "os": name.os,
+            "version": name.version,
+            "suite": matrix.suites[name.version],
+            "arch": name.arch,
+            "native_arch": matrix.architectures[name.arch],
+            "set": name.set,
+            "mirror": (mirror or matrix.mirror).rstrip("/"),
+        },
+    )
 
 
-def _collect(
-    table: Table, path: Path, name: TemplateName, parts: Parts, including: tuple[Path, ...]
+def _include(
+    table: Table, path: Path, cell: Cell, parts: Parts, including: tuple[Path, ...]
 ) -> None:
     for included in table.strings("include"):
         piece = (path.parent / included).resolve()
         if piece in including:
             raise table.error("include", f"{included} includes itself")
-        _collect(_read(piece), piece, name, parts, including=(*including, piece))
-    for entry in table.tables("packages"):
-        wanted, packages = _applies(entry, name), entry.strings("install")
-        parts.packages += packages if wanted else ()
-        entry.done()
-    for entry in table.tables("files"):
-        wanted, file = _applies(entry, name), _tree_file(entry)
-        parts.files += [file] if wanted else []
-        entry.done()
-    for entry in table.tables("scripts"):
-        wanted, script = _applies(entry, name), _script(entry)
-        parts.scripts += [script] if wanted else []
-        entry.done()
-    for entry in table.tables("services"):
-        wanted = _applies(entry, name)
-        for verb in ("mask", "enable", "disable"):
-            units = entry.strings(verb)
-            getattr(parts, verb).extend(units if wanted else ())
-        entry.done()
-    parts.waivers += _waivers(table, name)
-    table.done()
-
-
-def _applies(entry: Table, name: TemplateName) -> bool:
-    """Read an entry's ``when`` filter: every key it names must match one of its words."""
-    when = entry.table("when")
-    cell = {"release": name.version, "arch": name.arch, "set": name.set}
-    wanted = {key: when.one_or_more(key) for key in cell}
-    when.done()
-    return all(not words or cell[key] in words for key, words in wanted.items())
-
-
-def _tree_file(entry: Table) -> TreeFile:
-    path = entry.take("path", str)
-    if not path.startswith("/") or ".." in path.split("/") or path.endswith("/"):
-        raise entry.error("path", f"must be an absolute path inside the tree, not {path!r}")
-    mode = entry.take("mode", str, "0644")
-    if not re.fullmatch("[0-7]{3,4}", mode):
-        raise entry.error("mode", f"must be octal digits like '0644', not {mode!r}")
-    return TreeFile(path=path, content=entry.take("content", str), mode=int(mode, 8))
-
-
-def _script(entry: Table) -> Script:
-    stage = entry.take("at", str)
-    if stage not in (stages := [stage.value for stage in Stage]):
-        raise entry.error("at", f"must be one of {', '.join(stages)}, not {stage!r}")
-    return Script(stage=Stage(stage), text=entry.take("run", str))
-
-
-def _waivers(table: Table, name: TemplateName) -> Iterator[Waiver]:
-    for entry in table.tables("waive"):
-        wanted, rule, reason = (
-            _applies(entry, name),
-            entry.take("rule", str),
-            entry.take("reason", str),
-        )
-        if rule not in RULES:
-            raise entry.error("rule", f"{rule!r} is no rule; `vztmpl lint --list` shows them")
-        if not reason.strip():
-            raise entry.error("reason", "must say why the rule may be broken")
-        waiver = Waiver(rule=rule, reason=reason, paths=entry.strings("paths"))
-        entry.done()
-        if wanted:
-            yield waiver
-
-
-def _words(table: Table) -> dict[str, str]:
-    return {key: table.take(key, str) for key in table.keys()}  # noqa: SIM118 - a Table is no dict
+        _include(_read(piece), piece, cell, parts, including=(*including, piece))
+    collect(table, path.parent, cell, parts)
 
 
 def _read(path: Path) -> Table:
     try:
-        return Table(tomllib.loads(path.read_text()), path)
+        text = path.read_text()
+        return Table(tomllib.loads(text), path, lines=Lines(text))
     except FileNotFoundError as error:
         raise ConfigError(path, "include", "there is no such file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -5,7 +5,12 @@ without apt, or without Debian sources, gives nothing, and the bootstrapper's ow
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from vztmpl.build.chroot import put
+from vztmpl.build.keys import write_key
+from vztmpl.build.parts import Repository, TreeFile
+from vztmpl.build.recipe import Recipe
 from vztmpl.errors import CommandError
 from vztmpl.run import run
 
@@ -54,6 +59,52 @@ def host_sources() -> Sources:
         main=uris.get(("Debian", "Debian"), ""),
         security=uris.get(("Debian", "Debian-Security"), ""),
         options=tuple(_options(options)),
+    )
+
+
+def lines_of(recipe: Recipe, host: Sources, keys: Path) -> list[str]:
+    """Return one-line sources for a recipe; the keys that they name are put into ``keys``.
+
+    Repositories of the recipe take the place of the host's sources unless all are ``extra``.
+    """
+    repositories = recipe.parts.repositories
+    lines = [] if any(not one.extra for one in repositories) else host.lines(recipe.suite)
+    for one in repositories:
+        signed_by = f"[signed-by={write_key(one.key, keys, one.name)}] " if one.key else ""
+        lines.append(f"deb {signed_by}{one.url} {one.suite} {' '.join(one.components)}".rstrip())
+    return lines
+
+
+def leave_sources(recipe: Recipe, tree: Path) -> None:
+    """Tell the tree's own apt where to install from, with keys that stand inside the tree."""
+    for one in recipe.parts.repositories:
+        key = ""
+        if one.key and not (key := _own_key(one, tree)):
+            key = f"/etc/apt/keyrings/{one.name}{one.key.suffix}"
+            put(tree, TreeFile(path=key, content=one.key.content, mode=0o644))
+        put(
+            tree,
+            TreeFile(
+                path=f"/etc/apt/sources.list.d/{one.name}.sources",
+                content=_deb822(one, key),
+                mode=0o644,
+            ),
+        )
+    if any(not one.extra for one in recipe.parts.repositories):
+        put(tree, TreeFile(path="/etc/apt/sources.list", content="", mode=0o644))
+
+
+def _own_key(repository: Repository, tree: Path) -> str:
+    """Return the host's path of a keyring that the tree has too: there it is kept fresh."""
+    path = repository.key.path if repository.key else ""
+    return path if path.startswith("/usr/") and (tree / path[1:]).is_file() else ""
+
+
+def _deb822(repository: Repository, key: str) -> str:
+    return (
+        f"Types: deb\nURIs: {repository.url}\nSuites: {repository.suite}\n"
+        + (f"Components: {' '.join(repository.components)}\n" if repository.components else "")
+        + (f"Signed-By: {key}\n" if key else "")
     )
 
 

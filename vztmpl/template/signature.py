@@ -128,15 +128,20 @@ def fingerprints(public_keys: bytes) -> list[str]:
         return sorted(found)
 
 
-def verify_detached(data: bytes, signature: bytes, public_keys: bytes, what: object) -> str:
-    """Check a detached signature; return the signer's fingerprint.
+def verify_detached(data: bytes | Path, signature: bytes, public_keys: bytes, what: object) -> str:
+    """Check a detached signature of some bytes or a file; return the signer's fingerprint.
 
     VerificationError unless one of ``public_keys`` made it and still may.
     """
     with _trusting(public_keys) as (gpg, trusted), tempfile.NamedTemporaryFile() as file:
         file.write(signature)
         file.flush()
-        return _signer(gpg.verify_data(file.name, data), trusted, what)
+        if isinstance(data, Path):
+            file.seek(0)
+            result = gpg.verify_file(file, data_filename=str(data), close_file=False)
+        else:
+            result = gpg.verify_data(file.name, data)
+        return _signer(result, trusted, what)
 
 
 def verify_clear(signed: bytes, public_keys: bytes, what: object) -> tuple[bytes, str]:

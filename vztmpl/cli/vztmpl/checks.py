@@ -15,6 +15,7 @@ from vztmpl.ve.cgroup import CONTROLLERS, mounts
 
 _PACKAGES = {
     "mmdebstrap": "mmdebstrap",
+    "bwrap": "bubblewrap",
     "crun or runc": "crun",
     "conmon": "conmon",
     "ip": "iproute2",

@@ -1,0 +1,131 @@
+"""Bootstrapping Fedora and the distributions of Enterprise Linux with dnf, outside the tree.
+
+None of the host's configuration is read: repositories, keys, cache and logs are those given here.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vztmpl.build import installed, rpmdb
+from vztmpl.build.foreign import require_runnable
+from vztmpl.build.keys import require_keys, write_key
+from vztmpl.build.parts import Checked, Repository, Stage
+from vztmpl.build.recipe import Recipe
+from vztmpl.errors import ConfigError, during
+from vztmpl.progress import Progress
+from vztmpl.run import confined, run
+
+_CONFIG = """
+[main]
+gpgcheck=1
+install_weak_deps=False
+plugins=0
+reposdir={work}/repos
+varsdir={work}/none
+"""
+
+
+class Dnf:
+    """Fills a tree from repositories of rpm packages."""
+
+    program = "dnf"
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse, before anything is touched, what can't be done."""
+        require_repositories(recipe)
+        require_runnable(recipe.name)
+
+    def bootstrap(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
+        """Install the recipe's packages into the empty folder ``tree``."""
+        self.install(recipe, tree, progress)
+
+    def install(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
+        """Bring in the recipe's packages that are missing, take out those it does not want."""
+        with (
+            TemporaryDirectory(prefix="dnf-", dir=tree.parent) as folder,
+            during(f"bootstrapping {recipe.name}"),
+        ):
+            work = Path(folder)
+            _configure(recipe, work)
+            verbs = {"install": recipe.parts.packages, "remove": recipe.parts.remove}
+            for verb, packages in verbs.items():
+                if packages:
+                    run(
+                        confined(command(recipe, tree, work, verb, packages)),
+                        env={"HOME": str(work)},
+                        on_line=progress.note,
+                    )
+            rpmdb.hand_over(tree, work)
+
+    def packages(self, tree: Path) -> dict[str, str]:
+        """Return the installed packages, ``name.arch`` to version."""
+        return installed.packages(tree)
+
+    def epoch(self, tree: Path) -> int:
+        """Return when the newest of the packages was built, in seconds since 1970."""
+        return installed.epoch(tree)
+
+    def version(self) -> str:
+        """Return the program's version."""
+        return run([self.program, "--version"]).splitlines()[0]
+
+
+def require_repositories(recipe: Recipe) -> None:
+    """Refuse a recipe that names no repositories, or one that nothing vouches for."""
+    if not recipe.parts.repositories:
+        raise ConfigError(recipe.name, "repositories", f"{recipe.bootstrapper} needs at least one")
+    for one in recipe.parts.repositories:
+        if not one.key:
+            raise ConfigError(recipe.name, "repositories", f"{one.name} has no `key`")
+    if not recipe.parts.packages:
+        raise ConfigError(recipe.name, "packages", "a tree of no packages is none")
+    early = any(script.stage is Stage.BOOTSTRAP for script in recipe.parts.scripts)
+    if early and not recipe.parts.base:
+        problem = "scripts at `bootstrap` need packages with `base = true` to run in"
+        raise ConfigError(recipe.name, "packages", problem)
+    require_keys(recipe)
+
+
+def command(
+    recipe: Recipe, tree: Path, work: Path, verb: str, packages: Sequence[str]
+) -> list[str]:
+    """Return the argv of dnf; ``work`` holds its configuration."""
+    return [
+        Dnf.program,
+        verb,
+        "--assumeyes",
+        f"--config={work}/dnf.conf",
+        f"--installroot={tree}",
+        f"--releasever={recipe.suite}",
+        f"--forcearch={recipe.arch}",
+        "--",
+        *packages,
+    ]
+
+
+def repository_file(one: Repository, key: Path) -> str:
+    """Return a ``.repo`` file (dnf.conf(5), and zypper's reading of it)."""
+    packages, metadata = (int(what in one.checked) for what in (Checked.PACKAGES, Checked.METADATA))
+    return (
+        f"[{one.name}]\nname={one.name}\nbaseurl={one.url}\nenabled=1\n"
+        f"gpgcheck={packages}\npkg_gpgcheck={packages}\nrepo_gpgcheck={metadata}\n"
+        f"gpgkey=file://{key}\n"
+    )
+
+
+def write_repositories(recipe: Recipe, work: Path) -> list[Path]:
+    """Write the recipe's repositories below ``work``; return the files of their keys."""
+    (work / "repos").mkdir()
+    keys = []
+    for one in recipe.parts.repositories:
+        assert one.key is not None  # noqa: S101 - see require_repositories
+        keys.append(write_key(one.key, work / "keys", one.name))
+        (work / f"repos/{one.name}.repo").write_text(repository_file(one, keys[-1]))
+    return keys
+
+
+def _configure(recipe: Recipe, work: Path) -> None:
+    rpmdb.write_macros(work)
+    write_repositories(recipe, work)
+    (work / "dnf.conf").write_text(_CONFIG.format(work=work))

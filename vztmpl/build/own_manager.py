@@ -1,0 +1,79 @@
+"""The package manager that a tree has itself, run inside the tree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vztmpl.build.chroot import put, run_inside
+from vztmpl.build.parts import TreeFile, as_text
+from vztmpl.errors import VztmplError
+from vztmpl.progress import Progress
+
+_RESOLVER = Path("/etc/resolv.conf")
+_NO_DAEMONS = TreeFile(path="/usr/sbin/policy-rc.d", content="#!/bin/sh\nexit 101\n", mode=0o755)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Manager:
+    update: tuple[str, ...]
+    install: tuple[str, ...]
+    remove: tuple[str, ...]
+
+
+_MANAGERS = {
+    "apt-get": _Manager(
+        update=("apt-get", "update", "--error-on=any"),
+        install=("apt-get", "install", "--yes", "--no-install-recommends", "--"),
+        remove=("apt-get", "purge", "--yes", "--"),
+    ),
+    "dnf": _Manager(
+        update=("dnf", "makecache"),
+        install=("dnf", "install", "--assumeyes", "--setopt=install_weak_deps=False", "--"),
+        remove=("dnf", "remove", "--assumeyes", "--"),
+    ),
+    "zypper": _Manager(
+        update=("zypper", "--non-interactive", "refresh"),
+        install=("zypper", "--non-interactive", "install", "--no-recommends", "--"),
+        remove=("zypper", "--non-interactive", "remove", "--"),
+    ),
+    "pacman": _Manager(
+        update=("pacman", "--sync", "--refresh", "--noconfirm"),
+        install=("pacman", "--sync", "--noconfirm", "--needed", "--"),
+        remove=("pacman", "--remove", "--nosave", "--noconfirm", "--"),
+    ),
+    "apk": _Manager(
+        update=("apk", "update", "--no-cache"),
+        install=("apk", "add", "--no-cache"),
+        remove=("apk", "del", "--no-cache"),
+    ),
+}
+_FIND = 'for name; do command -v "$name" >/dev/null && echo "$name" && break; done; :'
+
+
+def bring_in(tree: Path, packages: Sequence[str], progress: Progress) -> None:
+    """Install packages from the repositories that the tree knows; no packages, no work."""
+    if packages:
+        manager = _manager(tree)
+        put(tree, TreeFile(path="/etc/resolv.conf", content=_resolver(), mode=0o644))
+        put(tree, _NO_DAEMONS)
+        run_inside(tree, manager.update, network=True, progress=progress)
+        run_inside(tree, [*manager.install, *packages], network=True, progress=progress)
+
+
+def take_out(tree: Path, packages: Sequence[str], progress: Progress) -> None:
+    """Remove packages, and nothing that is not named but needs them."""
+    if packages:
+        run_inside(tree, [*_manager(tree).remove, *packages], progress=progress)
+
+
+def _manager(tree: Path) -> _Manager:
+    found = run_inside(tree, ["sh", "-c", _FIND, "sh", *_MANAGERS]).strip()
+    if not found:
+        raise VztmplError(
+            "the tree has no package manager", hint=f"one of {', '.join(_MANAGERS)} is needed"
+        )
+    return _MANAGERS[found]
+
+
+def _resolver() -> str:
+    return as_text(_RESOLVER.read_bytes()) if _RESOLVER.exists() else ""

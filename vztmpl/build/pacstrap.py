@@ -1,0 +1,116 @@
+"""Bootstrapping Arch Linux with pacstrap, which runs the host's pacman on the tree.
+
+None of the host's configuration is read: repositories, keyring and hooks are those given here.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vztmpl.build import installed
+from vztmpl.build.dnf import require_repositories
+from vztmpl.build.foreign import require_runnable
+from vztmpl.build.keys import make_keyring, write_key
+from vztmpl.build.parts import Checked, Repository
+from vztmpl.build.recipe import Recipe
+from vztmpl.errors import CommandError, during
+from vztmpl.progress import Progress
+from vztmpl.run import confined, run
+
+_LEVELS = {
+    (Checked.METADATA, Checked.PACKAGES): "Required",
+    (Checked.PACKAGES,): "PackageRequired DatabaseOptional",
+    (Checked.METADATA,): "PackageNever DatabaseRequired",
+}
+_IGNORED = ("call to execv failed", "command failed to execute correctly")
+"""Errors of a package's script that pacman prints and then succeeds."""
+
+
+class Pacstrap:
+    """Fills a tree from repositories of pacman packages."""
+
+    program = "pacstrap"
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse, before anything is touched, what can't be done."""
+        require_repositories(recipe)
+        require_runnable(recipe.name)
+
+    def bootstrap(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
+        """Install the recipe's packages into the empty folder ``tree``."""
+        self.install(recipe, tree, progress)
+
+    def install(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
+        """Bring in the recipe's packages that are missing, take out those it does not want."""
+        with (
+            TemporaryDirectory(prefix="pacman-", dir=tree.parent) as folder,
+            during(f"bootstrapping {recipe.name}"),
+        ):
+            work = Path(folder)
+            _configure(recipe, tree, work)
+            config = f"{work}/pacman.conf"
+            pacstrap = [self.program, "-c", "-C", config, "-G", "-M", str(tree)]
+            _run([*pacstrap, *recipe.parts.packages], progress)
+            if recipe.parts.remove:
+                remove = ["pacman", "--remove", "--nosave", "--noconfirm", f"--root={tree}"]
+                _run([*remove, f"--config={config}", "--", *recipe.parts.remove], progress)
+
+    def packages(self, tree: Path) -> dict[str, str]:
+        """Return the installed packages, name to version."""
+        return installed.packages(tree)
+
+    def epoch(self, tree: Path) -> int:
+        """Return when the newest of the packages was built, in seconds since 1970."""
+        return installed.epoch(tree)
+
+    def version(self) -> str:
+        """Return pacman's version; pacstrap has none of its own."""
+        words = run(["pacman", "--version"]).split()
+        return next(word for word in words if re.fullmatch(r"v[0-9.]+", word)).removeprefix("v")
+
+
+def config_text(recipe: Recipe, tree: Path, work: Path) -> str:
+    """Return a pacman.conf(5); ``work`` holds the keyring."""
+    options = (
+        f"[options]\nArchitecture = {recipe.arch}\nGPGDir = {work}/gnupg/\n"
+        f"HookDir = {tree}/etc/pacman.d/hooks/\nCacheDir = {work}/cache/\nSigLevel = Required\n"
+    )
+    return options + "".join(_section(one) for one in recipe.parts.repositories)
+
+
+def _section(one: Repository) -> str:
+    return f"[{one.name}]\nSigLevel = {_LEVELS[one.checked]}\nServer = {one.url}\n"
+
+
+def _configure(recipe: Recipe, tree: Path, work: Path) -> None:
+    (work / "pacman.conf").write_text(config_text(recipe, tree, work))
+    files = []
+    for one in recipe.parts.repositories:
+        assert one.key is not None  # noqa: S101 - see require_repositories
+        files.append(write_key(one.key, work / "keys", one.name))
+    keyrings = [Path(one.key.path) for one in recipe.parts.repositories if one.key]
+    if web := next((path for path in keyrings if _trusted(path).exists()), None):
+        _populate(web, work)
+    else:
+        make_keyring(files, work / "gnupg")
+
+
+def _trusted(keyring: Path) -> Path:
+    return keyring.with_name(f"{keyring.stem}-trusted")
+
+
+def _populate(keyring: Path, work: Path) -> None:
+    """Make a keyring of many packagers, for each of whom several master keys have to vouch.
+
+    pacman-key does it from an installed NAME.gpg, NAME-trusted and NAME-revoked, within seconds.
+    """
+    pacman_key = ["pacman-key", f"--gpgdir={work}/gnupg", f"--config={work}/pacman.conf"]
+    run(confined([*pacman_key, "--init"]))
+    run(confined([*pacman_key, "--populate", keyring.stem]))
+
+
+def _run(argv: Sequence[str], progress: Progress) -> None:
+    said = run(confined(argv), on_line=progress.note)
+    if any(words in said for words in _IGNORED):
+        raise CommandError(argv, 1, said, hint="the script of a package failed")

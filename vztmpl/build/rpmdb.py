@@ -1,0 +1,73 @@
+"""The database of rpm in a tree: made by the host's rpm, then handed over to the tree's own.
+
+Distributions disagree on where it stands and in which format (``%_dbpath``, ``%_db_backend``), and
+Debian's rpm would put it into root's home. The tree's own rpm knows best: when there is one, it
+writes the database anew.
+"""
+
+from pathlib import Path
+from shutil import copyfileobj
+
+from vztmpl.build.chroot import inside, run_inside
+from vztmpl.errors import during
+from vztmpl.run import confined, piped, run
+
+PLACE = "usr/lib/sysimage/rpm"
+_OTHER_PLACE = "var/lib/rpm"
+_FORMAT = "%{NAME}.%{ARCH}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\t%{BUILDTIME}\\n"
+_TAKE_OVER = """
+rm -rf "/$1"
+mkdir -p "$(rpm --eval '%{_dbpath}')"
+rpmdb --initdb
+rpmdb --importdb
+"""
+
+
+def place(tree: Path) -> str:
+    """Return where in the tree the database is; empty when there is none."""
+    for folder in (PLACE, _OTHER_PLACE):
+        if any((tree / folder).glob("*[pP]ackages*")) or any((tree / folder).glob("rpmdb.sqlite")):
+            return folder
+    return ""
+
+
+def write_macros(home: Path) -> None:
+    """Make ``home`` one in which rpm, dnf and zypper keep the database where we want it."""
+    home.mkdir(parents=True, exist_ok=True)
+    (home / ".rpmmacros").write_text(f"%_dbpath /{PLACE}\n")
+
+
+def rows(tree: Path) -> list[tuple[str, str, int]]:
+    """Return the installed packages as (name.arch, version, built at); keys are none."""
+    query = ["-qa", "--queryformat", _FORMAT]
+    if _has_rpm(tree):
+        listed = run_inside(tree, ["rpm", *query])
+    else:
+        listed = run(confined([*_host_rpm("rpm", tree), *query]))
+    cells = (line.split("\t") for line in sorted(listed.splitlines()))
+    return [
+        (name, version, int(built))
+        for name, version, built in cells
+        if not name.startswith("gpg-pubkey.")
+    ]
+
+
+def hand_over(tree: Path, work: Path) -> None:
+    """Let the tree's own rpm, if there is one, write the database in its place and format."""
+    if not _has_rpm(tree):
+        return
+    export = work / "rpmdb"
+    with during("handing the database over to the tree's own rpm"):
+        keep = ["sh", "-c", 'file=$1; shift; exec "$@" >"$file"', "sh", str(export)]
+        run(confined([*keep, *_host_rpm("rpmdb", tree), "--exportdb"]))
+        take = inside(tree, ["sh", "-euc", _TAKE_OVER, "sh", PLACE])
+        with export.open("rb") as exported, piped(take, feed=True) as pipe:
+            copyfileobj(exported, pipe)
+
+
+def _host_rpm(program: str, tree: Path) -> list[str]:
+    return [program, f"--root={tree}", f"--dbpath=/{PLACE}"]
+
+
+def _has_rpm(tree: Path) -> bool:
+    return (tree / "usr/bin/rpm").is_file()

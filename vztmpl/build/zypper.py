@@ -1,0 +1,86 @@
+"""Bootstrapping openSUSE with zypper, outside the tree.
+
+None of the host's configuration is read. zypper is never told to accept keys by itself: those of
+the recipe are imported before it sees a repository, and it trusts no others.
+"""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vztmpl.build import installed, rpmdb
+from vztmpl.build.dnf import require_repositories, write_repositories
+from vztmpl.build.foreign import require_runnable
+from vztmpl.build.recipe import Recipe
+from vztmpl.errors import during
+from vztmpl.progress import Progress
+from vztmpl.run import confined, run
+
+
+class Zypper:
+    """Fills a tree from repositories of rpm packages."""
+
+    program = "zypper"
+
+    def check(self, recipe: Recipe) -> None:
+        """Refuse, before anything is touched, what can't be done."""
+        require_repositories(recipe)
+        require_runnable(recipe.name)
+
+    def bootstrap(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
+        """Install the recipe's packages into the empty folder ``tree``."""
+        self.install(recipe, tree, progress)
+
+    def install(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
+        """Bring in the recipe's packages that are missing, take out those it does not want."""
+        with (
+            TemporaryDirectory(prefix="zypper-", dir=tree.parent) as folder,
+            during(f"bootstrapping {recipe.name}"),
+        ):
+            work = Path(folder)
+            rpmdb.write_macros(work)
+            (work / "zypp.conf").write_text(f"[main]\narch = {recipe.arch}\n")
+            environment = {"HOME": str(work), "ZYPP_CONF": str(work / "zypp.conf")}
+            for key in write_repositories(recipe, work):
+                run(
+                    confined(
+                        ["rpm", f"--root={tree}", f"--dbpath=/{rpmdb.PLACE}", "--import", key]
+                    ),
+                    env=environment,
+                )
+            verbs = {
+                "refresh": [],
+                "install": ["--no-recommends", "--", *recipe.parts.packages],
+                "remove": ["--", *recipe.parts.remove],
+            }
+            for verb, words in verbs.items():
+                if verb == "refresh" or words[-1] != "--":
+                    run(
+                        confined([*command(recipe, tree, work), verb, *words]),
+                        env=environment,
+                        on_line=progress.note,
+                    )
+            rpmdb.hand_over(tree, work)
+
+    def packages(self, tree: Path) -> dict[str, str]:
+        """Return the installed packages, ``name.arch`` to version."""
+        return installed.packages(tree)
+
+    def epoch(self, tree: Path) -> int:
+        """Return when the newest of the packages was built, in seconds since 1970."""
+        return installed.epoch(tree)
+
+    def version(self) -> str:
+        """Return the program's version."""
+        return run([self.program, "--version"]).split()[-1]
+
+
+def command(recipe: Recipe, tree: Path, work: Path) -> list[str]:
+    """Return the argv of zypper up to its verb; ``work`` holds its configuration."""
+    return [
+        Zypper.program,
+        "--non-interactive",
+        f"--root={tree}",
+        f"--reposd-dir={work}/repos",
+        f"--cache-dir={work}/cache",
+        f"--releasever={recipe.suite}",
+    ]
