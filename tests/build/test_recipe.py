@@ -155,7 +155,7 @@ def test_an_entry_is_checked_even_where_its_filter_keeps_it_out(folder: Path) ->
 
 def test_a_missing_piece_is_named(folder: Path) -> None:
     error = problem(folder, "common/piece.toml", "common/none.toml")
-    assert str(error) == f"{folder}/common/none.toml: include: there is no such file"
+    assert str(error) == f"{folder}/tiny.toml:5: include: there is no {folder}/common/none.toml"
 
 
 def test_pieces_that_include_each_other_are_refused(folder: Path) -> None:

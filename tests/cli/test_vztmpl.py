@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -269,10 +270,12 @@ def test_every_command_teaches_by_example(sh: Shell) -> None:
         "remove",
         "doctor",
         "recipes",
+        "recipe",
         "key",
         "remote",
     ]
     commands += ["key generate", "key list", "key export", "key import"]
+    commands += ["recipe show", "recipe new"]
     commands += ["remote add", "remote list", "remote remove"]
     for command in commands:
         assert sh(*command.split(), "--help") == 0
@@ -281,7 +284,37 @@ def test_every_command_teaches_by_example(sh: Shell) -> None:
 
 def test_recipes_are_listed(sh: Shell) -> None:
     assert sh("recipes", "--json") == 0
-    assert {"name": "debian-13-x86_64-minimal"} in json.loads(sh.out)
+    assert {
+        "name": "debian-13-x86_64-minimal",
+        "os": "debian",
+        "version": "13",
+        "arch": "x86_64",
+        "set": "minimal",
+        "bootstrapper": "mmdebstrap",
+        "description": "Debian GNU/Linux 13 (trixie), minimal set",
+    } in json.loads(sh.out)
+    assert sh("recipes") == 0
+    assert "archlinux-current-x86_64-minimal" in sh.out
+
+
+def test_a_recipe_is_shown_as_toml_or_json(sh: Shell) -> None:
+    assert sh("recipe", "show", "debian-13-x86_64-standard") == 0
+    shown = tomllib.loads(sh.out)
+    assert shown["suite"] == "trixie"
+    assert "openssh-server" in shown["packages"]
+    assert shown["files"][0]["content"].startswith("[Unit]\n")
+    assert sh("recipe", "show", "debian-13-x86_64-standard", "--json") == 0
+    assert json.loads(sh.out) == shown
+    assert sh("recipe", "show", "debian-14-x86_64-standard") == 3
+
+
+def test_a_recipe_is_begun_and_nothing_is_overwritten(sh: Shell, tmp_path: Path) -> None:
+    assert sh("recipe", "new", "web", "--recipes", tmp_path) == 0
+    assert sh.out == f"{tmp_path}/web.toml\n"
+    assert sh("recipe", "show", "web-13-x86_64-full", "--recipes", tmp_path) == 0
+    assert {"nano", "init"} <= set(tomllib.loads(sh.out)["packages"])
+    assert sh("recipe", "new", "web", "--recipes", tmp_path) == 2
+    assert sh("recipe", "new", "Web 2", "--recipes", tmp_path) == 2
 
 
 def test_the_doctor_finds_what_lacks(

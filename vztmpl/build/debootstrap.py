@@ -63,7 +63,7 @@ def command(recipe: Recipe, tree: Path, work: Path) -> list[str]:
     """Return the argv of debootstrap; the key goes below ``work``."""
     options, suite, mirror = [], recipe.suite, recipe.mirror
     if first := next((one for one in recipe.parts.repositories if not one.extra), None):
-        suite, mirror = first.suite, first.url
+        suite, mirror = first.suites[0], first.url
         if first.components:
             options.append(f"--components={','.join(first.components)}")
         if first.key:

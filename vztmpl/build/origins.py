@@ -23,9 +23,12 @@ def repository(entry: Table, folder: Path, cell: Cell) -> Parts:
     found = Repository(
         name=name,
         url=cell.filled(entry, "url", entry.take("url", str)).rstrip("/"),
-        suite=cell.filled(entry, "suite", entry.take("suite", str, "{suite}")),
+        suites=tuple(
+            cell.filled(entry, "suites", suite)
+            for suite in entry.one_or_more("suites") or ("{suite}",)
+        ),
         components=entry.strings("components"),
-        key=_key(entry, folder),
+        key=_key(entry, folder, cell),
         checked=tuple(sorted(Checked(check) for check in set(checks))),
         extra=entry.take("extra", bool, default=False),
     )
@@ -42,7 +45,7 @@ def source(entry: Table, folder: Path, cell: Cell) -> Parts:
         url=url,
         sha256=matching(entry, "sha256", _SHA256, "64 hex digits"),
         signature=_place(signature, folder),
-        key=_key(entry, folder),
+        key=_key(entry, folder, cell),
     )
     if bool(found.signature) != bool(found.key):
         raise entry.error("signature, key", "belong together: give both or neither")
@@ -58,17 +61,20 @@ def _place(url: str, folder: Path) -> str:
     return url if not url or _URL.match(url) else str(folder / url)
 
 
-def _key(entry: Table, folder: Path) -> Key | None:
-    """Read a key: its armour, or the first of some paths that is there."""
-    places = entry.one_or_more("key")
+def _key(entry: Table, folder: Path, cell: Cell) -> Key | None:
+    """Read a key: its armour, or all of some files that are there; one of them has to be."""
+    places = [cell.filled(entry, "key", place) for place in entry.one_or_more("key")]
     cure = entry.take("key_from", str, "")
     if not places:
         return None
     if ARMOUR in places[0]:
         return Key(content=places[0])
-    for place in places:
-        if (path := folder / place).is_file():
-            return Key(content=as_text(content(entry, "key", path)), path=str(path), cure=cure)
+    there = [folder / place for place in places if (folder / place).is_file()]
+    if there:
+        found = [as_text(content(entry, "key", path)) for path in there]
+        if len({ARMOUR in text for text in found}) > 1:
+            raise entry.error("key", f"{there[0]} and others are not all armoured, or all binary")
+        return Key(content="".join(found), path=str(there[0]), cure=cure)
     if not places[-1].startswith("/"):
         raise entry.error("key", f"there is no file {folder / places[-1]}")
     return Key(content="", path=places[-1], cure=cure)

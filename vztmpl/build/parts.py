@@ -29,9 +29,9 @@ class Key:
     """The OpenPGP public keys that something from outside has to be signed with."""
 
     content: str
-    """What the file holds, armoured or binary (surrogateescape); empty when no file is there."""
+    """What its files hold, armoured or binary (surrogateescape); empty when none is there."""
     path: str = ""
-    """Where it was found, or the last place where it was looked for; empty for an inline key."""
+    """Where the first was found, or the last looked for; empty for an inline key."""
     cure: str = ""
     """Where the recipe says that the key can be had."""
 
@@ -53,7 +53,7 @@ class Repository:
 
     name: str
     url: str
-    suite: str
+    suites: tuple[str, ...]
     """Only Debian's kind has suites and components."""
     components: tuple[str, ...]
     key: Key | None

@@ -94,9 +94,10 @@ def names(folder: Path) -> list[str]:
     ]
 
 
-def resolve(folder: Path, text: str, *, mirror: str = "") -> Recipe:
+def resolve(folder: Path, text: str, *, mirror: str = "", pieces: Path | None = None) -> Recipe:
     """Return what the recipes in ``folder`` say of the template called ``text``.
 
+    An included piece that is not beside the recipe is looked for in the folder ``pieces``.
     NotFoundError when no recipe makes it; ConfigError when the recipe is wrong.
     """
     name = TemplateName.parse(text)
@@ -109,7 +110,7 @@ def resolve(folder: Path, text: str, *, mirror: str = "") -> Recipe:
         raise _unknown(folder, text)
     cell = _cell(matrix, name, mirror)
     parts = Parts()
-    _include(table, path, cell, parts, including=(path,))
+    _include(table, path, cell, parts, pieces=pieces or folder, including=(path.resolve(),))
     return Recipe(
         name=name,
         description=cell.filled(table, "description", matrix.description),
@@ -138,13 +139,22 @@ def _cell(matrix: _Matrix, name: TemplateName, mirror: str) -> Cell:
 
 
 def _include(
-    table: Table, path: Path, cell: Cell, parts: Parts, including: tuple[Path, ...]
+    table: Table,
+    path: Path,
+    cell: Cell,
+    parts: Parts,
+    *,
+    pieces: Path,
+    including: tuple[Path, ...],
 ) -> None:
     for included in table.strings("include"):
-        piece = (path.parent / included).resolve()
+        beside = (path.parent / included).resolve()
+        piece = beside if beside.exists() else (pieces / included).resolve()
+        if not piece.is_file():
+            raise table.error("include", f"there is no {beside}")
         if piece in including:
             raise table.error("include", f"{included} includes itself")
-        _include(_read(piece), piece, cell, parts, including=(*including, piece))
+        _include(_read(piece), piece, cell, parts, pieces=pieces, including=(*including, piece))
     collect(table, path.parent, cell, parts)
 
 
@@ -152,8 +162,8 @@ def _read(path: Path) -> Table:
     try:
         text = path.read_text()
         return Table(tomllib.loads(text), path, lines=Lines(text))
-    except FileNotFoundError as error:
-        raise ConfigError(path, "include", "there is no such file") from error
+    except OSError as error:
+        raise ConfigError(path, "file", f"can't be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(path, "syntax", str(error)) from error
     except RecursionError as error:

@@ -71,7 +71,8 @@ def lines_of(recipe: Recipe, host: Sources, keys: Path) -> list[str]:
     lines = [] if any(not one.extra for one in repositories) else host.lines(recipe.suite)
     for one in repositories:
         signed_by = f"[signed-by={write_key(one.key, keys, one.name)}] " if one.key else ""
-        lines.append(f"deb {signed_by}{one.url} {one.suite} {' '.join(one.components)}".rstrip())
+        components = " ".join(one.components)
+        lines += [f"deb {signed_by}{one.url} {suite} {components}".rstrip() for suite in one.suites]
     return lines
 
 
@@ -102,7 +103,7 @@ def _own_key(repository: Repository, tree: Path) -> str:
 
 def _deb822(repository: Repository, key: str) -> str:
     return (
-        f"Types: deb\nURIs: {repository.url}\nSuites: {repository.suite}\n"
+        f"Types: deb\nURIs: {repository.url}\nSuites: {' '.join(repository.suites)}\n"
         + (f"Components: {' '.join(repository.components)}\n" if repository.components else "")
         + (f"Signed-By: {key}\n" if key else "")
     )

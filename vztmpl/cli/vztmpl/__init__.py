@@ -9,8 +9,8 @@ from vztmpl import __version__, settings
 from vztmpl.cli.errors import guarded
 
 _COMMANDS = (
-    "key", "recipes", "build", "lint", "diff", "verify", "publish", "remote", "fetch", "list",
-    "remove", "doctor",
+    "key", "recipes", "recipe", "build", "lint", "diff", "verify", "publish", "remote", "fetch",
+    "list", "remove", "doctor",
 )  # fmt: skip
 """In the order of a template's life; each is a module here with a ``command``."""
 

@@ -9,6 +9,7 @@ from vztmpl.build.builder import Sign, Workshop, build
 from vztmpl.cli import progress
 from vztmpl.cli.vztmpl.output import json_option, show_json
 from vztmpl.cli.vztmpl.parts import keyring
+from vztmpl.cli.vztmpl.recipes import recipes_option
 from vztmpl.errors import UsageError
 from vztmpl.settings import Node, shipped
 from vztmpl.template.manifest import Manifest, TemplateFiles
@@ -20,11 +21,7 @@ from vztmpl.template.manifest import Manifest, TemplateFiles
 @click.option("--sign", metavar="FPR", default="", help="Key to sign with, if there are several.")
 @click.option("--unsigned", is_flag=True, help="Do not sign; nothing will publish or verify it.")
 @click.option("--mirror", metavar="URL", default="", help="Package archive to install from.")
-@click.option(
-    "--recipes",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Folder with recipes other than those that come with vztmpl.",
-)
+@recipes_option
 @json_option
 @click.pass_obj
 def command(
@@ -46,7 +43,8 @@ def command(
     Example:
       vztmpl build debian-13-x86_64-minimal --out /srv/build
     """
-    resolved = recipe.resolve(recipes or shipped("recipes"), name, mirror=mirror)
+    ours = shipped("recipes")
+    resolved = recipe.resolve(recipes or ours, name, mirror=mirror, pieces=ours)
     signing = _signing(node, sign, unsigned=unsigned)
     workshop = Workshop(
         folder=node.state / "build",
