@@ -16,8 +16,10 @@ from pathlib import Path
 
 BUILT = 1_768_000_000
 VERSION = "1.5-1"
-APPLETS = ("sh", "cat", "chmod", "chown", "cp", "echo", "grep", "ls", "mkdir", "rm", "sed", "sleep",
-           "tr", "true", "touch", "mknod")  # fmt: skip
+APPLETS = """
+cat chmod chown cp cut date echo grep id ln ls mkdir mknod mount rm sed sh sleep
+test touch tr true
+"""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def small_system(tree: Path) -> None:
     (tree / "tmp").mkdir()
     (tree / "bin").symlink_to("usr/bin")
     shutil.copy("/bin/busybox", tree / "usr/bin/busybox")
-    for applet in APPLETS:
+    for applet in APPLETS.split():
         (tree / "usr/bin" / applet).symlink_to("busybox")
     (tree / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     (tree / "etc/group").write_text("root:x:0:\n")
@@ -95,7 +97,8 @@ dev etc/apt/apt.conf.d etc/apt/preferences.d etc/apt/sources.list.d etc/apt/trus
 etc/dpkg/dpkg.cfg.d proc root sys tmp usr/share/dpkg var/cache/apt/archives/partial var/lib/dpkg
 var/lib/apt/lists/partial var/log/apt
 """
-_METHODS = Path("/usr/lib/apt/methods")
+_METHODS = "/usr/lib/apt/methods"
+_TRANSPORTS = ("copy", "file", "gpgv", "http", "store")
 
 
 def debian(folder: Path, signing: Signing, work: Path) -> None:
@@ -157,13 +160,10 @@ def _deb(name: str, pool: Path, work: Path, *, essential: bool = False) -> str:
 
 
 def _host_system(tree: Path) -> None:
-    """Copy what dpkg and apt need to run, with the libraries that they are linked with."""
-    for link in ("bin", "sbin", "lib", "lib64"):
-        (tree / "usr" / link).mkdir(parents=True)
-        (tree / link).symlink_to(f"usr/{link}")
-    programs = [shutil.which(name) or name for name in _DEBIAN_PROGRAMS.split()]
-    programs += [str(_METHODS / name) for name in ("http", "copy", "store", "gpgv", "file")]
-    _copy([*programs, *_libraries(programs)], tree)
+    (tree / "usr").mkdir(parents=True)
+    (tree / "usr/bin").mkdir()
+    (tree / "bin").symlink_to("usr/bin")
+    add_programs(tree, [*_DEBIAN_PROGRAMS.split(), *(f"{_METHODS}/{name}" for name in _TRANSPORTS)])
     (tree / "usr/bin/sh").symlink_to("dash")
     (tree / "usr/bin/awk").symlink_to("mawk")
     for path in _DEBIAN_FOLDERS.split():
@@ -175,6 +175,15 @@ def _host_system(tree: Path) -> None:
         "root:x:0:0:root:/root:/bin/sh\n_apt:x:42:65534::/:/bin/false\n"
     )
     (tree / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
+
+
+def add_programs(tree: Path, names: Iterable[str]) -> None:
+    """Copy programs of the host's into a tree, with the libraries that they are linked with."""
+    for link in ("sbin", "lib", "lib64"):
+        (tree / "usr" / link).mkdir(exist_ok=True)
+        (tree / link).symlink_to(f"usr/{link}")
+    programs = [shutil.which(name) or name for name in names]
+    _copy([*programs, *_libraries(programs)], tree)
 
 
 def _libraries(programs: Iterable[str]) -> set[str]:

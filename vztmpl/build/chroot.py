@@ -45,7 +45,8 @@ def run_inside(
     try:
         return run(command, stdin=stdin, on_line=(progress or Silent()).note)
     except CommandError as error:
-        raise CommandError(argv, error.status, error.tail, hint=error.hint) from None
+        shown = [argv[0], "…", *argv[4:]] if argv[1:2] == ["-euc"] else argv
+        raise CommandError(shown, error.status, error.tail, hint=error.hint) from None
 
 
 def run_script(tree: Path, script: Script, epoch: int, progress: Progress | None = None) -> None:

@@ -12,8 +12,9 @@ from vztmpl.build.recipe import Recipe
 from vztmpl.build.rootfs import Rootfs, the_source
 from vztmpl.errors import ConfigError, VerificationError, during
 from vztmpl.progress import Progress
-from vztmpl.run import confined, run
+from vztmpl.run import confined, piped, run
 
+_MAX_MANIFEST_BYTES = 4 << 20
 _GO_ARCHITECTURES = {
     "x86_64": "amd64", "x86": "386", "aarch64": "arm64", "armv7": "arm", "riscv64": "riscv64",
     "ppc64le": "ppc64le", "s390x": "s390x",
@@ -41,18 +42,20 @@ class Oci(Rootfs):
         ):
             source, layout = the_source(recipe), f"{folder}/layout"
             image = pinned(source.url, source.sha256)
-            manifest = run(["skopeo", "inspect", "--raw", image])
-            if (found := sha256(manifest.encode()).hexdigest()) != source.sha256:
+            with piped(["skopeo", "inspect", "--raw", image]) as manifest:
+                found = sha256(manifest.read(_MAX_MANIFEST_BYTES)).hexdigest()
+            if found != source.sha256:
                 raise VerificationError(
                     f"{source.url}: its digest is {found}, not the {source.sha256} of the recipe",
                     hint="the image was altered, or its publisher replaced it: pin the new one",
                 )
             arch = _GO_ARCHITECTURES[recipe.name.arch]
             run(confined(copy_command(image, layout, arch)), on_line=progress.note)
-            unpack = ["umoci", "raw", "unpack", f"--image={layout}:image", f"{folder}/rootfs"]
+            rootfs = Path(folder, "rootfs")
+            unpack = ["umoci", "raw", "unpack", f"--image={layout}:image", str(rootfs)]
             run(confined(unpack), on_line=progress.note)
-            for entry in Path(folder, "rootfs").iterdir():
-                entry.rename(tree / entry.name)
+            tree.rmdir()
+            rootfs.rename(tree)
         self.install(recipe, tree, progress)
 
     def version(self) -> str:
