@@ -3,6 +3,7 @@
 mmdebstrap takes neither the host's sources nor its apt options by itself; both are handed over.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +48,7 @@ class Mmdebstrap:
                 env={"SOURCE_DATE_EPOCH": _FIXED_EPOCH, "TMPDIR": str(tree.parent)},
                 on_line=progress.note,
             )
+            _settle_devices(tree)
             leave_sources(recipe, tree)
             own_manager.take_out(tree, recipe.parts.remove, progress)
 
@@ -68,6 +70,13 @@ class Mmdebstrap:
     def version(self) -> str:
         """Return the program's version."""
         return run([self.program, "--version"]).split()[-1]
+
+
+def _settle_devices(tree: Path) -> None:
+    """Give /dev the time that it came with; mmdebstrap does so only where it can make devices."""
+    if (tree / "dev").exists():
+        came_with = (tree / "proc").stat().st_mtime_ns
+        os.utime(tree / "dev", ns=(came_with, came_with))
 
 
 def command(

@@ -7,6 +7,7 @@ import click
 from vztmpl.build import recipe
 from vztmpl.build.builder import Sign, Workshop, build
 from vztmpl.cli import progress
+from vztmpl.cli.vztmpl.namespace import become_root
 from vztmpl.cli.vztmpl.output import json_option, show_json
 from vztmpl.cli.vztmpl.parts import keyring
 from vztmpl.cli.vztmpl.recipes import recipes_option
@@ -37,12 +38,14 @@ def command(
 ) -> None:
     """Build a template and sign it.
 
-    Makes NAME.tar.zst, NAME.json and NAME.json.asc; needs root. SOURCE_DATE_EPOCH is honoured.
+    Makes NAME.tar.zst, NAME.json and NAME.json.asc. SOURCE_DATE_EPOCH is honoured. A user who is
+    not root builds the same bytes in a user namespace, with VZ_SYSROOT set to a folder of theirs.
 
     \b
     Example:
       vztmpl build debian-13-x86_64-minimal --out /srv/build
     """
+    become_root(node)
     ours = shipped("recipes")
     resolved = recipe.resolve(recipes or ours, name, mirror=mirror, pieces=ours)
     signing = _signing(node, sign, unsigned=unsigned)
