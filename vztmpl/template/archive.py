@@ -8,7 +8,9 @@ more), but not for another libzstd: the identity of a template is the digest of 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +23,20 @@ from vztmpl.run import piped
 
 LEVEL = 9
 _WINDOW_LOG = 27
+_QUICK_LEVEL = 3
 _CHUNK = 1 << 20
 _NEVER_PACKED = ("./dev/*", "./proc/*", "./sys/*", "./run/*")
 _XATTRS = ("--xattrs", "--xattrs-include=*", "--acls")
 
 Progress = Callable[[int], None]
 """Told how many more bytes are done."""
+
+
+class Readable(Protocol):
+    """What compressed bytes are read from."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return the next bytes, at most so many; none at the end."""
 
 
 class _Hash(Protocol):
@@ -87,10 +97,32 @@ def unpack(
 
     The caller throws ``folder`` away when this fails.
     """
+    with archive.open("rb") as file:
+        tar = verified(decompressed(file, archive), digest, unpacked_bytes, archive)
+        extract(tar, folder, unpacked_bytes, progress)
+
+
+def check(
+    archive: Path, digest: str, unpacked_bytes: int, progress: Progress | None = None
+) -> None:
+    """Read an archive to its end; VerificationError unless the tar is exactly as named."""
+    with archive.open("rb") as file:
+        for chunk in verified(decompressed(file, archive), digest, unpacked_bytes, archive):
+            if progress:
+                progress(len(chunk))
+
+
+def extract(
+    tar: Iterable[bytes], folder: Path, unpacked_bytes: int, progress: Progress | None = None
+) -> None:
+    """Unpack a tar into the empty ``folder``, which it can't leave.
+
+    VerificationError when there are devices in it: a VE has none but those that it is given.
+    """
     try:
-        with piped(_unpack_command(folder), feed=True) as tar:
-            for chunk in _verified(archive, digest, unpacked_bytes):
-                tar.write(chunk)
+        with piped(_unpack_command(folder), feed=True) as pipe:
+            for chunk in tar:
+                pipe.write(chunk)
                 if progress:
                     progress(len(chunk))
     except CommandError as error:
@@ -98,15 +130,41 @@ def unpack(
             hint = f"{unpacked_bytes / 1e6:.0f} MB are needed"
             raise VztmplError(f"{folder.parent}: the disk is full", hint=hint) from error
         raise
+    _refuse_devices(folder)
 
 
-def check(
-    archive: Path, digest: str, unpacked_bytes: int, progress: Progress | None = None
-) -> None:
-    """Read an archive to its end; VerificationError unless the tar is exactly as named."""
-    for chunk in _verified(archive, digest, unpacked_bytes):
-        if progress:
-            progress(len(chunk))
+def decompressed(source: Readable, what: object) -> Iterator[bytes]:
+    """Yield what is compressed in a file, in bounded pieces; VerificationError when damaged."""
+    with _reading(source, what) as tar:
+        yield from _chunks(tar)
+
+
+def verified(
+    tar: Iterable[bytes], digest: str, unpacked_bytes: int, what: object
+) -> Iterator[bytes]:
+    """Yield a tar; the last error comes after the last byte, so use nothing before the end."""
+    hash_: _Hash = hashlib.sha256()
+    left = unpacked_bytes
+    for chunk in tar:
+        left -= len(chunk)
+        if left < 0:
+            raise VerificationError(f"{what} is larger than its manifest says")
+        hash_.update(chunk)
+        yield chunk
+    if left or hash_.hexdigest() != digest:
+        raise VerificationError(
+            f"{what} does not hold what its manifest says",
+            hint="it was altered or cut short; fetch or build it again",
+        )
+
+
+def recompressed(tar: Iterable[bytes], archive: IO[bytes]) -> Iterator[bytes]:
+    """Yield a tar while it is compressed into ``archive``, quickly rather than well."""
+    compressor = zstandard.ZstdCompressor(level=_QUICK_LEVEL, write_checksum=True)
+    with compressor.stream_writer(archive, closefd=False) as writer:
+        for chunk in tar:
+            writer.write(chunk)
+            yield chunk
 
 
 @contextmanager
@@ -115,10 +173,8 @@ def opened(archive: Path) -> Iterator[IO[bytes]]:
 
     It may be as large as whoever made it liked: the reader has to know when to stop.
     """
-    with _damaged_is_unverified(archive), archive.open("rb") as file:
-        decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
-        with decompressor.stream_reader(file, read_across_frames=True) as reader:
-            yield cast("IO[bytes]", reader)
+    with archive.open("rb") as file, _reading(file, archive) as tar:
+        yield tar
 
 
 def sha256_of(path: Path) -> tuple[str, int]:
@@ -133,31 +189,36 @@ def library_version() -> str:
     return ".".join(str(part) for part in zstandard.ZSTD_VERSION)
 
 
-def _verified(archive: Path, digest: str, unpacked_bytes: int) -> Iterator[bytes]:
-    """Yield the tar; the last error comes after the last byte, so use nothing before the end."""
-    hash_: _Hash = hashlib.sha256()
-    left = unpacked_bytes
-    with opened(archive) as tar:
-        for chunk in _chunks(tar):
-            left -= len(chunk)
-            if left < 0:
-                raise VerificationError(f"{archive} is larger than its manifest says")
-            hash_.update(chunk)
-            yield chunk
-    if left or hash_.hexdigest() != digest:
-        raise VerificationError(
-            f"{archive} does not hold what its manifest says",
-            hint="it was altered or cut short; fetch or build it again",
-        )
+@contextmanager
+def _reading(source: Readable, what: object) -> Iterator[IO[bytes]]:
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
+    with (
+        _damaged_is_unverified(what),
+        decompressor.stream_reader(
+            cast("IO[bytes]", source), read_across_frames=True, closefd=False
+        ) as reader,
+    ):
+        yield cast("IO[bytes]", reader)
 
 
 @contextmanager
-def _damaged_is_unverified(archive: Path) -> Iterator[None]:
+def _damaged_is_unverified(archive: object) -> Iterator[None]:
     try:
         yield
     except zstandard.ZstdError as error:
         hint = "it was altered or cut short; fetch or build it again"
         raise VerificationError(f"{archive} is damaged: {error}", hint=hint) from error
+
+
+def _refuse_devices(folder: Path) -> None:
+    for where, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            mode = os.lstat(path := f"{where}/{name}").st_mode
+            if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
+                raise VerificationError(
+                    f"it holds a device: {path.removeprefix(str(folder))}",
+                    hint="a template must not; whoever builds it has to leave it out",
+                )
 
 
 def _chunks(file: IO[bytes]) -> Iterator[bytes]:
