@@ -108,7 +108,9 @@ def test_a_template_goes_from_publisher_to_cache_and_out(
     assert sh.out.splitlines()[1].split()[:2] == [NAME, OLD]
 
     assert sh("remove", NAME) == 0
-    assert names_in(sysroot / "vz/template/cache") == names_in(sysroot / "vz/template/base") == []
+    assert names_in(sysroot / "vz/template/cache") == [".partial"]
+    assert names_in(sysroot / "vz/template/cache/.partial") == []
+    assert names_in(sysroot / "vz/template/base") == []
     assert sh("remove", NAME) == 3
     assert sh("remote", "remove", "main") == 0
     assert sh("fetch", NAME) == 3

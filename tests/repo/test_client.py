@@ -30,11 +30,12 @@ from vztmpl.repo.cache import Cache
 from vztmpl.repo.client import Client, Fetched
 from vztmpl.repo.publish import publish
 from vztmpl.repo.remote import Remotes
+from vztmpl.template.entry import Entry, File
 from vztmpl.template.index import EMPTY, Index
 from vztmpl.template.manifest import TemplateFiles
 from vztmpl.template.signature import verify_clear
 
-WHOLE = sorted([f"{NAME}.tar.zst", f"{NAME}.json", f"{NAME}.json.asc"])
+WHOLE = sorted([f"{NAME}.tar.zst", f"{NAME}.json", f"{NAME}.json.asc", f"{NAME}.origin"])
 
 
 class Place:
@@ -64,6 +65,15 @@ class Place:
 
     def fetch(self, name: str = NAME, remote: str = "") -> Fetched:
         return self.client.fetch(name, remote)
+
+    def held(self) -> dict[str, bytes]:
+        """Return what the cache holds under final names."""
+        files = (path for path in self.cached.glob("*") if path.is_file())
+        return {path.name: path.read_bytes() for path in files}
+
+    def seen(self) -> int:
+        """Say the serial of the newest index that the node knows."""
+        return self.remotes.memory(self.remotes.find("main")).serial
 
     def asked_for_archive(self) -> int:
         return sum(path.endswith(".tar.zst") for path in self.server.asked)
@@ -103,18 +113,19 @@ def test_a_fetched_template_is_whole_and_ready(place: Place) -> None:
     fetched = place.fetch()
     assert fetched.changed
     assert (fetched.remote, fetched.manifest.serial) == ("main", OLD)
-    assert names_in(place.cached) == WHOLE
+    assert sorted(place.held()) == WHOLE
     assert place.cache.find(NAME) == fetched.manifest
     assert (fetched.base / "etc/motd").read_text() == "hello\n"
-    assert place.remotes.last_serial("main") == place.index().serial
-    assert {path.stat().st_mode & 0o777 for path in place.cached.iterdir()} == {0o644}
+    assert place.seen() == place.index().serial
+    modes = {path.stat().st_mode & 0o777 for path in place.cached.iterdir() if path.is_file()}
+    assert modes == {0o644}
 
 
 def test_a_folder_is_as_good_as_a_web_server(place: Place) -> None:
     place.remotes.remove("main")
     place.remotes.add("local", f"file://{place.repository}", place.publisher.public_key)
     assert place.fetch().changed
-    assert names_in(place.cached) == WHOLE
+    assert sorted(place.held()) == WHOLE
 
 
 def test_a_second_fetch_does_nothing(place: Place) -> None:
@@ -165,13 +176,13 @@ def test_a_lost_base_is_unpacked_again_without_the_network(place: Place) -> None
 
 def refused(place: Place, error: type[VztmplError], match: str | None = None) -> None:
     """Fetch, which must fail and leave the cache as it was."""
-    before = {path.name: path.read_bytes() for path in place.folder.glob("cache/*")}
+    before = place.held()
     bases = names_in(place.folder / "base")
     with pytest.raises(error, match=match) as caught:
         place.fetch()
     assert f"while fetching {NAME}" in caught.value.__notes__
-    assert {path.name: path.read_bytes() for path in place.folder.glob("cache/*")} == before
-    assert not list(place.folder.glob("cache/.*"))
+    assert place.held() == before
+    assert set(names_in(place.cached)) <= {*before, ".partial"}
     assert names_in(place.folder / "base") == bases
 
 
@@ -218,8 +229,15 @@ def with_expiry(index: Index) -> Index:
     return replace(index, expires=datetime.now(UTC) - timedelta(seconds=1))
 
 
+def with_file(entry: Entry, name: str, content: bytes) -> Entry:
+    """Return an entry that says a file has this content."""
+    said = File(size_bytes=len(content), sha256=sha256(content).hexdigest())
+    return replace(entry, files={**entry.files, name: said})
+
+
 def with_other_sha256(index: Index) -> Index:
-    return replace(index, entries=(replace(index.entries[0], manifest_sha256="0" * 64),))
+    size = index.entries[0].files[f"{NAME}.json"].size_bytes
+    return replace(index, entries=(with_file(index.entries[0], f"{NAME}.json", b"?" * size),))
 
 
 def with_other_digest(index: Index) -> Index:
@@ -257,7 +275,7 @@ def test_an_older_index_is_refused_once_a_newer_was_seen(place: Place) -> None:
 def test_an_index_by_another_key_is_refused(place: Place, stranger: Signer) -> None:
     place.put_index(place.index(), stranger)
     refused(place, VerificationError, "no valid signature")
-    assert place.remotes.last_serial("main") == 0
+    assert place.seen() == 0
 
 
 def test_an_unsigned_index_is_refused(place: Place) -> None:
@@ -285,20 +303,25 @@ def test_a_manifest_signed_by_another_key_is_refused(place: Place, stranger: Sig
     files.signature.write_bytes(
         stranger.keyring.sign(files.manifest.read_bytes(), stranger.fingerprint)
     )
+    entry = with_file(place.index().entries[0], files.signature.name, files.signature.read_bytes())
+    place.put_index(replace(place.index(), entries=(entry,)))
     refused(place, VerificationError, "no valid signature")
 
 
 def test_a_template_of_another_name_is_refused(place: Place) -> None:
     """The index, signed by the right key, offers one template's files as another's."""
     index = place.index()
-    entry = replace(index.entries[0], name="other-1-x86_64")
+    files = {
+        name.replace(NAME, "other-1-x86_64"): file for name, file in index.entries[0].files.items()
+    }
+    entry = replace(index.entries[0], name="other-1-x86_64", files=files)
     folder = place.repository / entry.path
     for file in list(folder.iterdir()):
         file.rename(file.with_name(file.name.replace(NAME, "other-1-x86_64")))
     place.put_index(replace(index, entries=(entry,)))
     with pytest.raises(VerificationError, match=f"is the manifest of {NAME}"):
         place.fetch("other-1-x86_64")
-    assert names_in(place.cached) == []
+    assert place.held() == {}
 
 
 def test_an_archive_that_is_a_bomb_makes_no_base(place: Place) -> None:
@@ -307,7 +330,8 @@ def test_an_archive_that_is_a_bomb_makes_no_base(place: Place) -> None:
     manifest = json.loads(files.manifest.read_bytes())
     text = json.dumps({**manifest, "unpacked_bytes": 100}).encode()
     write_manifest(files, text, place.publisher)
-    entry = replace(place.index().entries[0], manifest_sha256=sha256(text).hexdigest())
+    entry = with_file(place.index().entries[0], f"{NAME}.json", text)
+    entry = with_file(entry, f"{NAME}.json.asc", files.signature.read_bytes())
     place.put_index(replace(place.index(), entries=(entry,)))
     with pytest.raises(VerificationError, match="larger than its manifest says"):
         place.fetch()
@@ -315,10 +339,12 @@ def test_an_archive_that_is_a_bomb_makes_no_base(place: Place) -> None:
 
 
 def test_what_a_killed_fetch_left_is_removed_by_the_next(place: Place) -> None:
-    place.cached.mkdir()
-    (place.cached / f".{NAME}.tar.zst.01234567").write_bytes(b"half")
+    left = place.cached / f"..{NAME}.new.01234567"
+    left.mkdir(parents=True)
+    (left / f"{NAME}.tar.zst").write_bytes(b"half")
     place.fetch()
-    assert names_in(place.cached) == WHOLE
+    assert sorted(place.held()) == WHOLE
+    assert not left.exists()
 
 
 def test_two_fetches_at_once_download_once(place: Place) -> None:
@@ -330,7 +356,7 @@ def test_two_fetches_at_once_download_once(place: Place) -> None:
         one.join(20)
     assert [one.exitcode for one in both] == [0, 0]
     assert place.asked_for_archive() == 1
-    assert names_in(place.cached) == WHOLE
+    assert sorted(place.held()) == WHOLE
 
 
 def test_a_remote_that_is_down_hides_no_other(place: Place) -> None:

@@ -1,9 +1,7 @@
 """One contract for every kind of source, and what only web servers can do wrong."""
 
-import io
 import socket
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -44,11 +42,10 @@ def read(url: str, limit: int = 2 * len(CONTENT)) -> bytes:
         return source.read(NAME, limit)
 
 
-def download(url: str, size: int = len(CONTENT)) -> tuple[bytes, str, int]:
-    file, told = io.BytesIO(), [0]
+def download(url: str, size: int = len(CONTENT), start: int = 0, version: str = "") -> bytes:
     with opened(url) as source:
-        digest = source.download(NAME, file, size, told.append)
-    return file.getvalue(), digest, sum(told)
+        answer = source.stream(NAME, size, start, version)
+        return CONTENT[: answer.start] + b"".join(answer.chunks)
 
 
 def test_a_small_file_is_read(url: str) -> None:
@@ -56,8 +53,8 @@ def test_a_small_file_is_read(url: str) -> None:
     assert read(url, len(CONTENT)) == CONTENT
 
 
-def test_a_big_file_is_downloaded_and_hashed(url: str) -> None:
-    assert download(url) == (CONTENT, sha256(CONTENT).hexdigest(), len(CONTENT))
+def test_a_big_file_is_downloaded(url: str) -> None:
+    assert download(url) == CONTENT
 
 
 def test_a_missing_file_is_not_found(url: str) -> None:
@@ -79,13 +76,26 @@ def test_a_file_that_is_too_short_may_be_tried_again(url: str) -> None:
         download(url, len(CONTENT) + 1)
 
 
-def test_a_failure_of_the_target_is_not_one_of_the_network(url: str) -> None:
-    class Full(io.BytesIO):
-        def write(self, _: object) -> int:
-            raise OSError(28, "No space left on device")
+def test_the_rest_of_a_file_is_read_if_it_is_the_same_version(url: str) -> None:
+    with opened(url) as source:
+        answer = source.stream(NAME, len(CONTENT))
+        answer.chunks.close()
+        for version in (answer.version, ""):
+            rest = source.stream(NAME, len(CONTENT), 1000, version)
+            assert rest.start == 1000
+            assert b"".join(rest.chunks) == CONTENT[1000:]
+        whole = source.stream(NAME, len(CONTENT), 1000, '"another"')
+        assert whole.start == 0
+        assert b"".join(whole.chunks) == CONTENT
 
-    with opened(url) as source, pytest.raises(OSError, match="No space left"):
-        source.download(NAME, Full(), len(CONTENT), lambda _: None)
+
+def test_a_version_that_is_known_is_not_sent_again(url: str, folder: Path) -> None:
+    with opened(url) as source:
+        content, version = source.read_changed(NAME, len(CONTENT), "")
+        assert content == CONTENT
+        assert source.read_changed(NAME, len(CONTENT), version) == (None, version)
+        (folder / NAME).write_bytes(b"new")
+        assert source.read_changed(NAME, len(CONTENT), version)[0] == b"new"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import NAME, NEW, OLD, Signer, make_template, names_in, write_manifest
+from tests.fakes import (
+    NAME,
+    NEW,
+    OLD,
+    Signer,
+    fake_program,
+    make_template,
+    names_in,
+    write_manifest,
+)
 from vztmpl.errors import LockedError, NotFoundError, VerificationError, VztmplError
 from vztmpl.files import locked
 from vztmpl.repo.publish import publish
+from vztmpl.template.entry import File
 from vztmpl.template.index import Index
 from vztmpl.template.manifest import TemplateFiles
 from vztmpl.template.signature import Keyring, fingerprints, verify_clear
@@ -37,8 +47,13 @@ def test_a_published_tree_holds_all_that_its_index_names(
     (entry,) = index_of(repository, publisher).entries
     assert entry.path == f"templates/{NAME}/{OLD}"
     files = TemplateFiles.of(repository / entry.path, NAME)
-    assert sha256(files.manifest.read_bytes()).hexdigest() == entry.manifest_sha256
-    assert files.archive.stat().st_size == entry.size_bytes
+    assert {path.name for path in files.all} == set(entry.files)
+    for path in files.all:
+        content = path.read_bytes()
+        assert entry.files[path.name] == File(
+            size_bytes=len(content), sha256=sha256(content).hexdigest()
+        )
+    assert (entry.arch, entry.size_bytes) == ("x86_64", files.archive.stat().st_size)
     assert (repository / "key.asc").read_bytes().strip() == publisher.public_key.strip()
     assert names_in(repository / "templates" / NAME) == [OLD]
 
@@ -140,12 +155,15 @@ def test_an_index_by_a_stranger_is_not_carried_on(
 
 
 def test_the_index_is_written_after_the_files_that_it_names(
-    tmp_path: Path, repository: Path, publisher: Signer
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, repository: Path, publisher: Signer
 ) -> None:
-    """A keyring that can't sign stands for a publisher that is killed there."""
+    """A gpg that does not sign stands for a publisher that is killed there."""
     files = make_template(tmp_path, publisher)
-    with pytest.raises(VztmplError, match="gpg did not sign"):
-        publish(repository, [files.archive], publisher.keyring, "0" * 40)
+    body = 'case "$*" in *--clearsign*) exit 2;; esac; exec /usr/bin/gpg "$@"'
+    with monkeypatch.context() as patch:
+        fake_program(patch, tmp_path, "gpg", body)
+        with pytest.raises(VztmplError, match="gpg did not sign"):
+            put(repository, publisher, files)
     assert names_in(repository / "templates" / NAME) == [OLD]
     assert not (repository / "index.json.asc").exists()
     put(repository, publisher, files)

@@ -1,4 +1,6 @@
 import os
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ import pytest
 from tests.fakes import Signer, names_in
 from vztmpl.errors import ConfigError, NotFoundError, UsageError, VztmplError
 from vztmpl.repo.remote import Remotes
+from vztmpl.template.index import EMPTY
 
 URL = "https://templates.example/tree"
 
@@ -60,6 +63,21 @@ def test_a_url_says_scheme_and_place(remotes: Remotes, publisher: Signer, url: s
         remotes.add("main", url, publisher.public_key)
 
 
+def test_a_damaged_memory_is_named(remotes: Remotes, publisher: Signer, tmp_path: Path) -> None:
+    remote = remotes.add("main", URL, publisher.public_key)
+    for text in ("seven", "[]", '{"serial": "7"}'):
+        (tmp_path / "state/remotes/main.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"remotes/main\.json: content"):
+            remotes.memory(remote)
+
+
+def test_mirrors_are_kept_and_checked(remotes: Remotes, publisher: Signer) -> None:
+    remotes.add("main", URL, publisher.public_key, ["https://mirror.example/x"])
+    assert remotes.find("main").urls == (URL, "https://mirror.example/x")
+    with pytest.raises(UsageError, match="URL"):
+        remotes.add("other", URL, publisher.public_key, ["ftp://x/"])
+
+
 @pytest.mark.parametrize("url", ["http://a.example", "https://a.example:8443/x/", "file:///srv/x"])
 def test_these_urls_are_fine(remotes: Remotes, publisher: Signer, url: str) -> None:
     assert remotes.add("main", url, publisher.public_key).url == url
@@ -75,21 +93,33 @@ def test_without_keys_nothing_is_added(remotes: Remotes, tmp_path: Path) -> None
 def test_a_removed_remote_leaves_nothing(
     remotes: Remotes, publisher: Signer, tmp_path: Path
 ) -> None:
-    remotes.add("main", URL, publisher.public_key)
-    remotes.saw("main", 7)
+    remote = remotes.add("main", URL, publisher.public_key)
+    remotes.remember(remote, lambda memory: replace(memory, serial=7))
     remotes.remove("main")
     assert remotes.all() == []
     assert names_in(tmp_path / "etc/trust") == names_in(tmp_path / "etc/remotes.d") == []
-    assert remotes.last_serial("main") == 0
+    assert names_in(tmp_path / "state/remotes") == [".lock"]
     with pytest.raises(NotFoundError, match="no remote is called 'main'"):
         remotes.remove("main")
 
 
-def test_the_serial_seen_never_goes_down(remotes: Remotes) -> None:
-    assert remotes.last_serial("main") == 0
+def test_the_index_seen_never_grows_older(remotes: Remotes, publisher: Signer) -> None:
+    remote = remotes.add("main", URL, publisher.public_key)
+    assert not remotes.has_index(remote)
     for serial in (3, 7, 5):
-        remotes.saw("main", serial)
-    assert remotes.last_serial("main") == 7
+        text = replace(EMPTY, serial=serial).to_json()
+        remotes.remember_index(remote, text, partial(replace, serial=serial, signer="x"))
+    assert remotes.memory(remote).serial == remotes.index(remote).serial == 7
+
+
+def test_keys_that_the_admin_changes_begin_a_new_memory(
+    remotes: Remotes, publisher: Signer, stranger: Signer
+) -> None:
+    remote = remotes.add("main", URL, publisher.public_key)
+    remotes.remember(remote, lambda memory: replace(memory, serial=7, dropped=("A",)))
+    remote.keys.write_bytes(stranger.public_key)
+    assert remotes.memory(remote).serial == 0
+    assert remotes.memory(remote).trust.keys == stranger.public_key
 
 
 def test_a_file_that_makes_no_sense_is_named(remotes: Remotes, tmp_path: Path) -> None:
@@ -103,10 +133,6 @@ def test_a_file_that_makes_no_sense_is_named(remotes: Remotes, tmp_path: Path) -
         (folder / "main.toml").write_text(text)
         with pytest.raises(ConfigError, match=rf"remotes\.d/main\.toml: {problem}"):
             remotes.all()
-    (tmp_path / "state/remotes").mkdir(parents=True, exist_ok=True)
-    (tmp_path / "state/remotes/main.serial").write_text("seven")
-    with pytest.raises(ConfigError, match="is not a number"):
-        remotes.last_serial("main")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vztmpl.errors import VerificationError
-from vztmpl.template.index import EMPTY, VALID, Entry, Index
+from vztmpl.template.entry import Entry, File
+from vztmpl.template.index import EMPTY, VALID, Index
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -14,13 +15,18 @@ def entry(serial: str, name: str = "debian-13-x86_64", digest: str = "a" * 64) -
         name=name,
         serial=serial,
         digest=digest,
+        arch="x86_64",
         path=f"templates/{name}/{serial}",
-        manifest_sha256="b" * 64,
         size_bytes=10,
+        unpacked_bytes=100,
+        files={
+            f"{name}{end}": File(size_bytes=10, sha256="b" * 64)
+            for end in (".tar.zst", ".json", ".json.asc")
+        },
     )
 
 
-INDEX = EMPTY.with_entries([entry("20260202T0000Z"), entry("20260101T0000Z")], NOW)
+INDEX = EMPTY.next([entry("20260202T0000Z"), entry("20260101T0000Z")], NOW)
 
 
 def with_value(key: str, value: object) -> bytes:
@@ -45,13 +51,10 @@ def test_the_newest_build_is_found() -> None:
 
 
 def test_the_next_index_has_the_next_serial_and_a_new_date() -> None:
-    later = INDEX.with_entries([entry("20260202T0000Z", digest="c" * 64)], NOW + VALID)
+    later = INDEX.next([entry("20260303T0000Z")], NOW + VALID)
     assert later.serial == INDEX.serial + 1
     assert later.expires == NOW + 2 * VALID
-    assert len(later.entries) == 2
-    newest = later.newest("debian-13-x86_64")
-    assert newest is not None
-    assert newest.digest == "c" * 64
+    assert [one.serial for one in later.entries] == ["20260303T0000Z"]
 
 
 def test_an_index_older_than_one_seen_is_refused() -> None:

@@ -1,172 +1,162 @@
-"""Reading files of a repository over http, https or from a folder: the only user of requests.
+"""Reading files of a repository, wherever it is: what all kinds of sources share, and folders.
 
-Nothing here is trusted: no file is read beyond the size that the caller expects, and every way in
-which a server can fail is one of our errors. ``requests`` costs 75 ms to import, so ``file://``
-never does.
+Nothing here is trusted: no file is read beyond the size that the caller expects, no server may
+send slower than ``Patience`` allows, and every way in which a source can fail is one of our
+errors. ``repo.web`` is imported when it is needed: ``requests`` costs 75 ms.
 """
 
-import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
-from http import HTTPStatus
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from vztmpl.errors import NetworkError, NotFoundError, VerificationError
 
-if TYPE_CHECKING:
-    import requests
-
 SCHEMES = ("http", "https", "file")
-_CHUNK = 1 << 18
-_TIMEOUT_SECONDS = (10, 30)
-"""To connect, and between two bytes."""
-_MAX_REDIRECTS = 5
-_GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
-_HINT = "try again later; `vztmpl remote list` shows the URL"
+CHUNK = 1 << 18
+HINT = "try again later; `vztmpl remote list` shows the URL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How slow a server may be."""
+
+    connect_seconds: float = 10
+    silent_seconds: float = 30
+    """Between two bytes."""
+    least_bytes: int = 30_000
+    """In every ``window_seconds``."""
+    window_seconds: float = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A file as it comes in."""
+
+    start: int
+    """Where ``chunks`` begin: as asked, or 0 when the server sends the whole file."""
+    version: str
+    """What the server calls this version of the file (ETag or date); may be empty."""
+    chunks: Generator[bytes]
 
 
 class Source(ABC):
     """Files below a base URL."""
 
     def __init__(self, url: str) -> None:
-        self._url = url.rstrip("/")
+        self.url = url.rstrip("/")
 
     def read(self, path: str, limit_bytes: int) -> bytes:
         """Return a small file; VerificationError when it has more than ``limit_bytes``.
 
         NotFoundError when it is not there, NetworkError when it can't be read now.
         """
+        content, _ = self.read_changed(path, limit_bytes, "")
+        return content or b""
+
+    def read_changed(
+        self, path: str, limit_bytes: int, known_version: str
+    ) -> tuple[bytes | None, str]:
+        """Read a small file and its version; None instead of a version that is known."""
         content = bytearray()
-        with closing(self._chunks(self._at(path))) as chunks:
+        answer = self.begin(self.at(path), unless_version=known_version)
+        if answer is None:
+            return None, known_version
+        with closing(answer.chunks) as chunks:
             for chunk in chunks:
                 content += chunk
                 if len(content) > limit_bytes:
                     raise self._too_large(path, limit_bytes)
-        return bytes(content)
+        return bytes(content), answer.version
 
-    def download(
-        self, path: str, file: IO[bytes], size_bytes: int, progress: Callable[[int], None]
-    ) -> str:
-        """Copy a file of exactly ``size_bytes`` into ``file``; return its sha256 in hex.
+    def stream(self, path: str, size_bytes: int, start: int = 0, version: str = "") -> Answer:
+        """Begin to read a file of exactly ``size_bytes`` at ``start``, if it still is ``version``.
 
-        VerificationError when there is more of it, otherwise the errors of ``read``.
+        While the chunks are read: VerificationError when there is more of it, otherwise the errors
+        of ``read``. Close them.
         """
-        digest = hashlib.sha256()
-        left = size_bytes
-        with closing(self._chunks(self._at(path))) as chunks:
+        answer = self.begin(self.at(path), start=start, version=version)
+        assert answer is not None  # noqa: S101 - nothing was made a condition
+        chunks = self._sized(path, answer, size_bytes)
+        return Answer(start=answer.start, version=answer.version, chunks=chunks)
+
+    def _sized(self, path: str, answer: Answer, size_bytes: int) -> Generator[bytes]:
+        left = size_bytes - answer.start
+        with closing(answer.chunks) as chunks:
             for chunk in chunks:
                 left -= len(chunk)
                 if left < 0:
                     raise self._too_large(path, size_bytes)
-                file.write(chunk)
-                digest.update(chunk)
-                progress(len(chunk))
+                yield chunk
         if left:
-            raise NetworkError(f"{self._at(path)} ended {left} bytes too early", hint=_HINT)
-        return digest.hexdigest()
+            raise NetworkError(f"{self.at(path)} ended {left} bytes too early", hint=HINT)
 
     @abstractmethod
-    def _chunks(self, url: str) -> Generator[bytes]:
-        """Yield a file piece by piece."""
+    def begin(
+        self, url: str, *, start: int = 0, version: str = "", unless_version: str = ""
+    ) -> Answer | None:
+        """Begin to read a file; None when it still is ``unless_version``."""
 
-    def _at(self, path: str) -> str:
-        return f"{self._url}/{quote(path)}"
+    def at(self, path: str) -> str:
+        """Return the URL of a file."""
+        return f"{self.url}/{quote(path)}"
 
     def _too_large(self, path: str, limit_bytes: int) -> VerificationError:
         return VerificationError(
-            f"{self._at(path)} is larger than {limit_bytes} bytes",
+            f"{self.at(path)} is larger than {limit_bytes} bytes",
             hint="it is not the file that the publisher signed",
         )
 
 
 @contextmanager
-def opened(url: str) -> Iterator[Source]:
+def opened(url: str, patience: Patience | None = None) -> Iterator[Source]:
     """Yield the files below ``url``; connections stay open for the length of the block."""
     if urlsplit(url).scheme == "file":
         yield _Folder(url)
         return
-    import requests
+    from vztmpl.repo.web import web
 
-    with requests.Session() as session:
-        session.headers["Accept-Encoding"] = "identity"
-        session.headers["User-Agent"] = "vztmpl"
-        yield _Web(url, session)
+    with web(url, patience or Patience()) as source:
+        yield source
 
 
 class _Folder(Source):
     """A repository on this machine, or on a network file system."""
 
-    def _chunks(self, url: str) -> Generator[bytes]:
+    def begin(
+        self, url: str, *, start: int = 0, version: str = "", unless_version: str = ""
+    ) -> Answer | None:
         path = Path(unquote(urlsplit(url).path))
-        try:
-            with path.open("rb") as file:
-                while chunk := file.read(_CHUNK):
-                    yield chunk
-        except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL
-            raise _not_found(url) from error
-        except OSError as error:
-            raise NetworkError(f"{url}: {error.strerror}", hint=_HINT) from error
+        with _file_errors(url):
+            status = path.stat()
+        found = f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
+        if unless_version == found:
+            return None
+        start = start if version in ("", found) else 0
+        return Answer(start=start, version=found, chunks=self._chunks(url, path, start))
+
+    def _chunks(self, url: str, path: Path, start: int) -> Generator[bytes]:
+        with _file_errors(url), path.open("rb") as file:
+            file.seek(start)
+            while chunk := file.read(CHUNK):
+                yield chunk
 
 
-class _Web(Source):
-    """A repository on a web server."""
-
-    def __init__(self, url: str, session: "requests.Session") -> None:
-        super().__init__(url)
-        self._session = session
-
-    def _chunks(self, url: str) -> Generator[bytes]:
-        import requests
-        from urllib3.exceptions import HTTPError
-
-        try:
-            with closing(self._get(url)) as response:
-                yield from response.raw.stream(_CHUNK, decode_content=False)
-        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            raise NetworkError(f"{url}: {_reason(error)}", hint=_HINT) from error
-
-    def _get(self, url: str) -> "requests.Response":
-        """Return the answer with the file, after redirects within the scheme."""
-        where = url
-        for _ in range(_MAX_REDIRECTS + 1):
-            response = self._session.get(
-                where, stream=True, timeout=_TIMEOUT_SECONDS, allow_redirects=False
-            )
-            if not response.is_redirect:
-                _check(response, url)
-                return response
-            response.close()
-            there = urljoin(where, response.headers["location"])
-            if urlsplit(there).scheme != urlsplit(url).scheme:
-                hint = "if that is right, remove the remote and add it with the new URL"
-                raise NetworkError(f"{url} leads to another scheme: {there}", hint=hint)
-            where = there
-        raise NetworkError(f"{url} leads on more than {_MAX_REDIRECTS} times", hint=_HINT)
+@contextmanager
+def _file_errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:  # ValueError: a NUL
+        raise not_found(url) from error
+    except OSError as error:
+        raise NetworkError(f"{url}: {error.strerror}", hint=HINT) from error
 
 
-def _check(response: "requests.Response", url: str) -> None:
-    if response.status_code == HTTPStatus.OK:
-        return
-    response.close()
-    if response.status_code in _GONE:
-        raise _not_found(url)
-    answer = f"{response.status_code} {response.reason or ''}".strip()
-    raise NetworkError(f"{url}: the server answered {answer}", hint=_HINT)
-
-
-def _not_found(url: str) -> NotFoundError:
+def not_found(url: str) -> NotFoundError:
+    """Make the error for a file that a source does not have."""
     return NotFoundError(
         f"{url}: there is no such file",
         hint="is the URL that of a repository? `vztmpl remote list` shows it",
     )
-
-
-def _reason(error: BaseException) -> str:
-    """Say why, without the layers that the libraries put around it."""
-    inner = error
-    while cause := inner.__cause__ or inner.__context__:
-        inner = cause
-    return (inner.strerror if isinstance(inner, OSError) else None) or str(inner) or str(error)

@@ -1,22 +1,27 @@
 """Remotes: repositories that a node knows, and the keys that it trusts for each.
 
-ETC/remotes.d/NAME.toml         url = "https://…"
+ETC/remotes.d/NAME.toml         url = "https://…", mirrors = ["https://…"]
 ETC/trust/NAME.asc              the public keys, as they were given
-STATE/remotes/NAME.serial       the newest index that this node has seen
+STATE/remotes/NAME.json         what this node has seen of it (``repo.memory``)
+STATE/remotes/NAME.index        the newest index, verified
 """
 
 import json
 import re
 import tomllib
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from vztmpl.errors import ConfigError, NotFoundError, UsageError, VztmplError
 from vztmpl.files import locked, write_text
 from vztmpl.repo.fetch import SCHEMES
+from vztmpl.repo.memory import Memory
 from vztmpl.table import Table
+from vztmpl.template.index import Index
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -27,8 +32,15 @@ class Remote:
 
     name: str
     url: str
+    mirrors: tuple[str, ...] = ()
+    """Other URLs of the same files."""
     keys: Path
-    """The public keys, armoured, of which one has to sign what comes from it."""
+    """The public keys, armoured, as the admin gave them."""
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All places of it, in the order in which they are asked."""
+        return self.url, *self.mirrors
 
 
 class Remotes:
@@ -39,16 +51,17 @@ class Remotes:
         self._trust = etc / "trust"
         self._seen = state / "remotes"
 
-    def add(self, name: str, url: str, public_keys: bytes) -> Remote:
+    def add(self, name: str, url: str, public_keys: bytes, mirrors: Sequence[str] = ()) -> Remote:
         """Remember a remote; doing it twice is fine, another one of the same name is not."""
         from vztmpl.template.signature import fingerprints
 
         if not _NAME.fullmatch(name):
             hint = "use small letters, digits and . _ - after the first"
             raise UsageError(f"{name!r} is not a name for a remote", hint=hint)
-        _check_url(url)
+        for one in (url, *mirrors):
+            _check_url(one)
         fingerprints(public_keys)
-        remote = self._named(name, url)
+        remote = self._named(name, url, mirrors)
         with self._changing():
             if self._file(name).is_file() and not self._same(remote, public_keys):
                 hint = f"`vztmpl remote remove {name}` first, or take another name"
@@ -56,7 +69,7 @@ class Remotes:
             self._files.mkdir(parents=True, exist_ok=True)
             self._trust.mkdir(parents=True, exist_ok=True)
             write_text(remote.keys, public_keys.decode(errors="surrogateescape"))
-            write_text(self._file(name), f"url = {json.dumps(url)}\n")
+            write_text(self._file(name), _toml(remote))
         return remote
 
     def all(self) -> list[Remote]:
@@ -77,30 +90,52 @@ class Remotes:
             remote = self.find(name)
             self._file(name).unlink()
             remote.keys.unlink(missing_ok=True)
-            self._serial_file(name).unlink(missing_ok=True)
+            self._memory_file(name).unlink(missing_ok=True)
+            self._index_file(name).unlink(missing_ok=True)
 
-    def last_serial(self, name: str) -> int:
-        """Return the serial of the newest index seen, 0 before the first."""
-        path = self._serial_file(name)
-        try:
-            return int(path.read_text())
-        except FileNotFoundError:
-            return 0
-        except ValueError as error:
-            hint = f"remove the remote and add it again, or remove {path}"
-            raise ConfigError(path, "serial", "is not a number", hint=hint) from error
+    def memory(self, remote: Remote) -> Memory:
+        """Return what was seen of a remote since its admin gave the keys that it has."""
+        memory = Memory.load(self._memory_file(remote.name))
+        given = remote.keys.read_bytes()
+        digest = sha256(given).hexdigest()
+        return memory if memory.given == digest else Memory.begin(given, digest)
 
-    def saw(self, name: str, serial: int) -> None:
-        """Remember an index; the number never goes down, whoever else is fetching."""
+    def remember(self, remote: Remote, change: Callable[[Memory], Memory]) -> Memory:
+        """Change what is remembered; ``change`` sees what others remembered meanwhile."""
         with self._changing():
-            if serial > self.last_serial(name):
-                write_text(self._serial_file(name), f"{serial}\n")
+            memory = change(self.memory(remote))
+            memory.save(self._memory_file(remote.name))
+        return memory
+
+    def remember_index(self, remote: Remote, text: bytes, seen: Callable[[Memory], Memory]) -> None:
+        """Keep a verified index and what was seen with it; the newest one stays."""
+        with self._changing():
+            before = self.memory(remote)
+            after = seen(before)
+            if after.serial >= before.serial:
+                write_text(self._index_file(remote.name), text.decode())
+                after.save(self._memory_file(remote.name))
+
+    def has_index(self, remote: Remote) -> bool:
+        """Say whether an index was seen since the admin gave the keys that there are."""
+        return bool(self.memory(remote).signer) and self._index_file(remote.name).is_file()
+
+    def index(self, remote: Remote) -> Index:
+        """Return the newest index seen, without the network; NotFoundError before the first."""
+        if not self.has_index(remote):
+            raise NotFoundError(
+                f"nothing is known yet of {remote.name}",
+                hint=f"`vztmpl update {remote.name}` asks it",
+            )
+        path = self._index_file(remote.name)
+        return Index.parse(path.read_bytes(), path)
 
     def _changing(self) -> AbstractContextManager[None]:
         return locked(self._seen / ".lock", wait=True)
 
-    def _named(self, name: str, url: str) -> Remote:
-        return Remote(name=name, url=url, keys=self._trust / f"{name}.asc")
+    def _named(self, name: str, url: str, mirrors: Sequence[str]) -> Remote:
+        keys = self._trust / f"{name}.asc"
+        return Remote(name=name, url=url, mirrors=tuple(mirrors), keys=keys)
 
     def _same(self, remote: Remote, public_keys: bytes) -> bool:
         known = self._load(self._file(remote.name))
@@ -113,19 +148,30 @@ class Remotes:
             raise ConfigError(path, "syntax", str(error)) from error
         except RecursionError as error:
             raise ConfigError(path, "syntax", "is nested too deeply") from error
-        url = table.take("url", str)
+        url, mirrors = table.take("url", str), table.strings("mirrors")
         table.done()
         try:
-            _check_url(url)
+            for one in (url, *mirrors):
+                _check_url(one)
         except UsageError as error:
             raise ConfigError(path, "url", str(error), hint=error.hint) from error
-        return self._named(path.stem, url)
+        return self._named(path.stem, url, mirrors)
 
     def _file(self, name: str) -> Path:
         return self._files / f"{name}.toml"
 
-    def _serial_file(self, name: str) -> Path:
-        return self._seen / f"{name}.serial"
+    def _memory_file(self, name: str) -> Path:
+        return self._seen / f"{name}.json"
+
+    def _index_file(self, name: str) -> Path:
+        return self._seen / f"{name}.index"
+
+
+def _toml(remote: Remote) -> str:
+    lines = [f"url = {json.dumps(remote.url)}\n"]
+    if remote.mirrors:
+        lines.append(f"mirrors = {json.dumps(remote.mirrors)}\n")
+    return "".join(lines)
 
 
 def _check_url(url: str) -> None:

@@ -3,6 +3,7 @@
 ``index.json.asc`` is what nodes read; ``index.json`` is the same text without the signature, for
 people and other programs. ``serial`` only grows, so a node that saw a newer index refuses an
 older one; after ``expires`` a node refuses it too: a mirror can't serve an old index for ever.
+``keys_version`` says which list of keys (``repo.keys``) was in force when it was signed.
 """
 
 import json
@@ -13,40 +14,14 @@ from typing import Self
 
 from vztmpl.errors import ConfigError, VerificationError
 from vztmpl.table import Table
-from vztmpl.template.manifest import Manifest
+from vztmpl.template.entry import Entry
 
 FORMAT = 1
-MAX_BYTES = 16 << 20
+MAX_BYTES = 32 << 20
 FILE = "index.json.asc"
 PLAIN_FILE = "index.json"
 VALID = timedelta(days=30)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One build of one template in a repository."""
-
-    name: str
-    serial: str
-    digest: str
-    path: str
-    """Folder of its files, relative to the index."""
-    manifest_sha256: str
-    size_bytes: int
-    description: str = ""
-
-    @classmethod
-    def of(cls, manifest: Manifest, manifest_sha256: str) -> Self:
-        """Make the entry for a build."""
-        return cls(
-            name=manifest.name,
-            serial=manifest.serial,
-            digest=manifest.digest,
-            path=f"templates/{manifest.name}/{manifest.serial}",
-            manifest_sha256=manifest_sha256,
-            size_bytes=manifest.size_bytes,
-            description=manifest.description,
-        )
+_CLOCKS_DIFFER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +32,10 @@ class Index:
     created: datetime
     expires: datetime
     entries: tuple[Entry, ...]
+    keys: tuple[str, ...] = ()
+    """Fingerprints of those who may sign it."""
+    keys_version: int = 0
+    """The newest list of keys that there is; 0 when keys were never changed."""
 
     @classmethod
     def parse(cls, data: bytes, where: object) -> Self:
@@ -66,7 +45,7 @@ class Index:
             if not isinstance(value, dict):
                 raise VerificationError(f"{where}: is not a JSON object")
             return cls._from_table(Table(value, where))
-        except (ValueError, RecursionError, ConfigError) as error:
+        except (ValueError, OverflowError, RecursionError, ConfigError) as error:
             raise VerificationError(f"{where}: not an index: {error}") from error
 
     @classmethod
@@ -77,11 +56,13 @@ class Index:
             serial=table.take("serial", int),
             created=_date(table, "created"),
             expires=_date(table, "expires"),
-            entries=tuple(_entry(entry) for entry in table.tables("templates")),
+            keys=table.strings("keys"),
+            keys_version=table.take("keys_version", int, 0),
+            entries=tuple(Entry.from_table(entry) for entry in table.tables("templates")),
         )
 
     def check_fresh(self, last_serial: int, now: datetime, where: object) -> None:
-        """Refuse an index older than one already seen, or past its date."""
+        """Refuse an index older than one already seen, past its date, or from the future."""
         if self.serial < last_serial:
             raise VerificationError(
                 f"{where}: index {self.serial} is older than {last_serial}, which was seen before",
@@ -90,22 +71,44 @@ class Index:
         if now > self.expires:
             raise VerificationError(
                 f"{where}: the index expired on {self.expires:%Y-%m-%d}",
-                hint="the publisher has to run `vztmpl publish` again; check this machine's clock",
+                hint="its publisher has to run `vztmpl repo sign`; check this machine's clock",
+            )
+        if self.created > now + _CLOCKS_DIFFER:
+            raise VerificationError(
+                f"{where}: the index is of {self.created:%Y-%m-%d}, and here it is {now:%Y-%m-%d}",
+                hint="set this machine's clock: with a wrong one no date of expiry can be checked",
             )
 
     def newest(self, name: str) -> Entry | None:
         """Return the newest build of a template."""
-        builds = [entry for entry in self.entries if entry.name == name]
-        return max(builds, key=lambda entry: entry.serial, default=None)
+        return max(self.builds(name), key=lambda entry: entry.serial, default=None)
 
-    def with_entries(self, new: Iterable[Entry], now: datetime) -> Self:
-        """Return the next index, with these builds added or replaced."""
-        merged = {(entry.name, entry.serial): entry for entry in (*self.entries, *new)}
+    def builds(self, name: str) -> list[Entry]:
+        """Return the builds of a template, the oldest first."""
+        found = [entry for entry in self.entries if entry.name == name]
+        return sorted(found, key=lambda entry: entry.serial)
+
+    def latest(self) -> dict[str, Entry]:
+        """Return the newest build of each template, by name."""
+        return {entry.name: entry for entry in sorted(self.entries, key=lambda one: one.serial)}
+
+    def next(
+        self,
+        entries: Iterable[Entry],
+        now: datetime,
+        *,
+        valid: timedelta = VALID,
+        keys: Iterable[str] = (),
+        keys_version: int = 0,
+    ) -> Self:
+        """Return the index that follows this one and holds just ``entries``."""
         return type(self)(
             serial=self.serial + 1,
             created=now,
-            expires=now + VALID,
-            entries=tuple(entry for _, entry in sorted(merged.items())),
+            expires=now + valid,
+            keys=tuple(sorted(keys)),
+            keys_version=keys_version,
+            entries=tuple(sorted(entries, key=lambda entry: (entry.name, entry.serial))),
         )
 
     def to_json(self) -> bytes:
@@ -115,6 +118,8 @@ class Index:
             "serial": self.serial,
             "created": self.created.isoformat(timespec="seconds"),
             "expires": self.expires.isoformat(timespec="seconds"),
+            "keys": self.keys,
+            "keys_version": self.keys_version,
             "templates": [asdict(entry) for entry in self.entries],
         }
         return (json.dumps(value, indent=1) + "\n").encode()
@@ -133,23 +138,3 @@ def _date(table: Table, key: str) -> datetime:
     if date.tzinfo is None:
         raise table.error(key, "names no time zone")
     return date
-
-
-def _entry(table: Table) -> Entry:
-    entry = Entry(
-        name=table.take("name", str),
-        serial=table.take("serial", str),
-        digest=table.take("digest", str),
-        path=table.take("path", str),
-        manifest_sha256=table.take("manifest_sha256", str),
-        size_bytes=table.take("size_bytes", int),
-        description=table.take("description", str, ""),
-    )
-    parts = entry.path.split("/")
-    if (
-        entry.path.startswith("/")
-        or any(part in ("", ".", "..") for part in parts)
-        or ":" in parts[0]
-    ):
-        raise table.error("path", f"{entry.path!r} leads out of the repository")
-    return entry

@@ -1,6 +1,7 @@
 """Template names the OpenVZ way: ``<os>-<version>-<arch>[-<set>]``."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,6 +13,16 @@ _NAME = re.compile(
     r"(?:-(?P<set>[a-z0-9]+(?:-[a-z0-9]+)*))?"
 )
 _MAX_LENGTH = 100
+
+
+def the_one(wanted: str, names: Iterable[str]) -> str:
+    """Return the name that is meant: itself, or the only one that adds a set to it; else empty."""
+    there = set(names)
+    if wanted in there:
+        return wanted
+    longer = [name for name in there if name.startswith(f"{wanted}-")]
+    with_set = [name for name in longer if _without_set(name) == wanted]
+    return with_set[0] if len(with_set) == 1 else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,3 +47,8 @@ class TemplateName:
 
     def __str__(self) -> str:
         return "-".join(part for part in (self.os, self.version, self.arch, self.set) if part)
+
+
+def _without_set(name: str) -> str:
+    match = _NAME.fullmatch(name)
+    return f"{match['os']}-{match['version']}-{match['arch']}" if match else ""

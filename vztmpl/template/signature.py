@@ -85,14 +85,19 @@ class Keyring:
             hint="name one with --sign: `vztmpl key list` shows them",
         )
 
-    def export(self, wanted: str) -> str:
-        """Return a public key, armoured."""
+    def find(self, wanted: str) -> Key:
+        """Return the first key that a fingerprint, its end, or a part of a user id means."""
         for key in self.keys():
             if _means(wanted, key):
-                with self._gpg() as gpg:
-                    return str(gpg.export_keys(key.fingerprint))
+                return key
         hint = "`vztmpl key list` shows those there are"
         raise NotFoundError(f"no key {wanted} in {self._folder}", hint=hint)
+
+    def export(self, wanted: str) -> str:
+        """Return a public key, armoured."""
+        key = self.find(wanted)
+        with self._gpg() as gpg:
+            return str(gpg.export_keys(key.fingerprint))
 
     def import_keys(self, armoured: bytes) -> list[str]:
         """Take in public or secret keys; return their fingerprints."""

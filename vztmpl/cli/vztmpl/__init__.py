@@ -9,8 +9,9 @@ from vztmpl import __version__, settings
 from vztmpl.cli.errors import guarded
 
 _COMMANDS = (
-    "key", "recipes", "recipe", "build", "lint", "diff", "verify", "publish", "remote", "fetch",
-    "list", "remove", "doctor",
+    "key", "recipes", "recipe", "build", "lint", "diff", "verify", "publish", "repo",
+    "remote", "available", "update", "fetch", "list", "info", "pin", "unpin", "prune", "gc",
+    "remove", "doctor",
 )  # fmt: skip
 """In the order of a template's life; each is a module here with a ``command``."""
 

@@ -1,43 +1,58 @@
-"""``vztmpl fetch``: a template comes from a remote into the cache."""
+"""``vztmpl fetch``: templates come from remotes into the cache."""
 
 import click
 
-from vztmpl.cli import progress
+from vztmpl.cli.errors import show
+from vztmpl.cli.vztmpl.fetching import fetch_all
 from vztmpl.cli.vztmpl.output import json_option, show_json
-from vztmpl.cli.vztmpl.parts import bases_in_use, cache, remotes
-from vztmpl.repo.client import Client
+from vztmpl.repo.client import Fetched
+from vztmpl.repo.refresh import worst
 from vztmpl.settings import Node
 
 
 @click.command()
-@click.argument("template")
+@click.argument("templates", metavar="TEMPLATE...", nargs=-1, required=True)
 @click.option("--remote", default="", help="Ask this remote only, not all by name.")
 @json_option
 @click.pass_obj
-def command(node: Node, template: str, *, remote: str, as_json: bool) -> None:
-    """Fetch a template, verify it, and unpack it for new VEs.
+def command(node: Node, templates: tuple[str, ...], *, remote: str, as_json: bool) -> None:
+    """Fetch templates, verify them, and unpack them for new VEs.
+
+    Several come in at once. A name without its set is enough when the remotes offer one set only.
+    What broke off is gone on with; where a delta leads from the cached build to the new one, only
+    that is downloaded.
 
     \b
     Example:
       vztmpl fetch debian-13-x86_64-minimal
     """
-    templates = cache(node)
-    with progress.shown() as shown:
-        fetched = Client(remotes(node), templates, node.locks, shown).fetch(template, remote)
-    if fetched.changed:
-        templates.remove_unused_bases(lambda: bases_in_use(node))
-    manifest = fetched.manifest
+    fetched, failed = fetch_all(node, list(dict.fromkeys(templates)), remote)
     if as_json:
-        show_json(
-            {
-                "name": manifest.name,
-                "serial": manifest.serial,
-                "digest": manifest.digest,
-                "remote": fetched.remote,
-                "changed": fetched.changed,
-                "base": str(fetched.base),
-            }
-        )
+        shown = [_described(one) for one in fetched]
+        if len(templates) > 1:
+            show_json(shown)
+        elif shown:
+            show_json(shown[0])
     else:
-        done = f"fetched from {fetched.remote}" if fetched.changed else "is up to date"
-        click.echo(f"{manifest.name} {manifest.serial} {done}")
+        for one in fetched:
+            how = f"fetched from {one.remote}" if one.changed else "is up to date"
+            click.echo(f"{one.manifest.name} {one.manifest.serial} {how}")
+    if failed:
+        error = worst(failed)
+        for other in failed:
+            if other is not error:
+                show(other)
+        raise error
+
+
+def _described(fetched: Fetched) -> dict[str, object]:
+    manifest = fetched.manifest
+    return {
+        "name": manifest.name,
+        "serial": manifest.serial,
+        "digest": manifest.digest,
+        "remote": fetched.remote,
+        "changed": fetched.changed,
+        "by_delta": fetched.by_delta,
+        "base": str(fetched.base),
+    }

@@ -21,15 +21,17 @@ def command(node: Node, *, as_json: bool) -> None:
     if as_json:
         show_json([_described(cache, entry) for entry in cache.entries()])
     else:
-        rows = [_row(entry) for entry in cache.entries()]
-        show_table(("TEMPLATE", "SERIAL", "SIZE", "DESCRIPTION"), rows)
+        rows = [_row(cache, entry) for entry in cache.entries()]
+        show_table(("TEMPLATE", "SERIAL", "SIZE", "PINNED", "DESCRIPTION"), rows)
 
 
-def _row(entry: Entry) -> tuple[str, str, str, str]:
+def _row(cache: Cache, entry: Entry) -> tuple[str, str, str, str, str]:
+    pinned = "yes" if cache.is_pinned(entry.name) else "no"
     if entry.manifest is None:
-        return entry.name, "-", "-", f"broken: {entry.problem}"
+        return entry.name, "-", "-", pinned, f"broken: {entry.problem}"
     manifest = entry.manifest
-    return entry.name, manifest.serial, f"{manifest.size_bytes / 1e6:.1f} MB", manifest.description
+    size = f"{cache.files(entry.name).archive.stat().st_size / 1e6:.1f} MB"
+    return entry.name, manifest.serial, size, pinned, manifest.description
 
 
 def _described(cache: Cache, entry: Entry) -> dict[str, object]:
@@ -39,8 +41,9 @@ def _described(cache: Cache, entry: Entry) -> dict[str, object]:
         "name": entry.name,
         "serial": entry.manifest.serial,
         "digest": entry.manifest.digest,
-        "size_bytes": entry.manifest.size_bytes,
+        "size_bytes": cache.files(entry.name).archive.stat().st_size,
         "unpacked_bytes": entry.manifest.unpacked_bytes,
         "description": entry.manifest.description,
         "unpacked": cache.has_base(entry.manifest),
+        "pinned": cache.is_pinned(entry.name),
     }

@@ -4,9 +4,11 @@ from pathlib import Path
 
 import click
 
+from vztmpl.cli import progress
 from vztmpl.cli.vztmpl.output import json_option, show_json
 from vztmpl.cli.vztmpl.parts import keyring
-from vztmpl.repo.publish import publish
+from vztmpl.repo.policy import Policy
+from vztmpl.repo.publish import Published, publish
 from vztmpl.settings import Node
 
 
@@ -19,21 +21,47 @@ from vztmpl.settings import Node
 def command(node: Node, repo: Path, files: tuple[Path, ...], *, sign: str, as_json: bool) -> None:
     """Add signed templates to the repository in the folder REPO.
 
-    Any web server can serve the folder. Without FILEs the index is signed anew: it is valid for
-    30 days. Give REPO/key.asc to those who add the repository as a remote.
+    Any web server can serve the folder. Deltas since the builds before are made, and builds beyond
+    those that are kept leave the index; REPO/repository.toml says how many. Without FILEs the index
+    is signed anew. Give REPO/key.asc to those who add the repository as a remote.
 
     \b
     Example:
       vztmpl publish /srv/www/templates debian-13-x86_64-minimal.tar.zst
     """
-    keys = keyring(node)
-    entries = publish(repo.absolute(), files, keys, keys.signing_key(sign))
+    repository, keys = repo.absolute(), keyring(node)
+    with progress.shown() as shown:
+        done = publish(
+            repository,
+            files,
+            keys,
+            keys.signing_key(sign),
+            policy=Policy.load(repository),
+            progress=shown,
+        )
     if as_json:
-        templates = [
-            {"name": entry.name, "serial": entry.serial, "digest": entry.digest, "path": entry.path}
-            for entry in entries
-        ]
-        show_json({"repository": str(repo.absolute()), "templates": templates})
+        show_json(described(repository, done))
     else:
-        for entry in entries:
+        for entry in done.entries:
             click.echo(f"{entry.name} {entry.serial} is published")
+        for entry in done.dropped:
+            click.echo(f"{entry.name} {entry.serial} left the index")
+
+
+def described(repository: Path, done: Published) -> dict[str, object]:
+    """Say as JSON what publishing came to."""
+    return {
+        "repository": str(repository),
+        "templates": [
+            {
+                "name": entry.name,
+                "serial": entry.serial,
+                "digest": entry.digest,
+                "path": entry.path,
+                "deltas": {one.since: entry.files[one.file].size_bytes for one in entry.deltas},
+            }
+            for entry in done.entries
+        ],
+        "dropped": [entry.path for entry in done.dropped],
+        "removed": [*done.removed],
+    }

@@ -6,6 +6,7 @@ import click
 
 from vztmpl.cli.vztmpl.output import json_option, show_json, show_table
 from vztmpl.cli.vztmpl.parts import remotes
+from vztmpl.repo.remote import Remote, Remotes
 from vztmpl.settings import Node
 from vztmpl.template.signature import fingerprints
 
@@ -29,16 +30,20 @@ def command() -> None:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The publisher's public keys; nothing else is trusted for this remote.",
 )
+@click.option("--mirror", metavar="URL", multiple=True, help="Another place of the same files.")
 @click.pass_obj
-def add(node: Node, name: str, url: str, key: Path) -> None:
+def add(node: Node, name: str, url: str, key: Path, *, mirror: tuple[str, ...]) -> None:
     """Make a repository known, under a name, with the keys trusted for it.
+
+    Mirrors are asked in turn when the URL fails; they need no trust. When the publisher changes
+    his keys, the new ones are taken over if a trusted one signed them in.
 
     \b
     Example:
       vztmpl remote add main https://templates.example.org --key key.asc
       vztmpl remote add local file:///srv/www/templates --key key.asc
     """
-    remotes(node).add(name, url, key.read_bytes())
+    remotes(node).add(name, url, key.read_bytes(), mirror)
 
 
 @command.command(name="list")
@@ -51,12 +56,46 @@ def list_(node: Node, *, as_json: bool) -> None:
     Example:
       vztmpl remote list
     """
-    rows = [(one.name, one.url, fingerprints(one.keys.read_bytes())) for one in remotes(node).all()]
+    known = remotes(node)
+    rows = [(one.name, one.url, _trusted(known, one)) for one in known.all()]
     if as_json:
         show_json([{"name": name, "url": url, "keys": keys} for name, url, keys in rows])
     else:
         columns = [(name, url, " ".join(keys)) for name, url, keys in rows]
         show_table(("NAME", "URL", "TRUSTED KEYS"), columns)
+
+
+@command.command()
+@click.argument("name")
+@json_option
+@click.pass_obj
+def show(node: Node, name: str, *, as_json: bool) -> None:
+    """Show what is known of a repository: places, keys, and the index seen last.
+
+    \b
+    Example:
+      vztmpl remote show main
+    """
+    known = remotes(node)
+    remote = known.find(name)
+    memory = known.memory(remote)
+    shown: dict[str, object] = {
+        "name": name,
+        "url": remote.url,
+        "mirrors": [*remote.mirrors],
+        "keys": _trusted(known, remote),
+        "dropped_keys": [*memory.dropped],
+        "keys_version": memory.keys_version,
+        "index_serial": memory.serial,
+        "index_signer": memory.signer,
+        "checked": memory.checked,
+        "expires": known.index(remote).expires.isoformat() if known.has_index(remote) else "",
+    }
+    if as_json:
+        show_json(shown)
+    else:
+        for key, value in shown.items():
+            click.echo(f"{key}: {' '.join(value) if isinstance(value, list) else value}")
 
 
 @command.command()
@@ -70,3 +109,7 @@ def remove(node: Node, name: str) -> None:
       vztmpl remote remove main
     """
     remotes(node).remove(name)
+
+
+def _trusted(known: Remotes, remote: Remote) -> list[str]:
+    return fingerprints(known.memory(remote).trust.keys)

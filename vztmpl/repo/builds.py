@@ -1,0 +1,130 @@
+"""The builds in a repository: put in place whole, described for the index, removed when it is time.
+
+REPO/templates/NAME/SERIAL/     one build: archive, manifest, signature, reports, deltas since
+                                older builds; never changed afterwards
+
+A folder that the index does not name is left over: of a publisher that was killed, or of a build
+that left the index. It goes when it has not been touched for the time of grace.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from time import time
+
+from vztmpl.errors import VztmplError
+from vztmpl.files import new_folder, remove_abandoned, remove_tree, replacing
+from vztmpl.progress import Progress
+from vztmpl.repo.verify import Verified
+from vztmpl.template import delta, difference
+from vztmpl.template.archive import sha256_of
+from vztmpl.template.entry import Changes, Delta, Entry, File
+from vztmpl.template.index import Index
+from vztmpl.template.manifest import MAX_BYTES, Manifest, TemplateFiles
+
+FOLDER = "templates"
+_CHUNK = 1 << 20
+_MOST_OF_WHOLE = 0.5
+"""A delta that is larger than this part of the archive is not worth its place."""
+
+
+def place(
+    repository: Path, template: Verified, index: Index, deltas: int, progress: Progress
+) -> Entry:
+    """Put the files of a build in place unless they are there, and return its entry."""
+    manifest = template.manifest
+    folder = repository / FOLDER / manifest.name / manifest.serial
+    for parent in reversed(folder.relative_to(repository).parents):
+        public_folder(repository / parent)
+    older = [one for one in index.builds(manifest.name) if one.serial < manifest.serial]
+    remove_abandoned(folder)
+    if not folder.is_dir():
+        with new_folder(folder) as partial:
+            partial.chmod(0o755)
+            for file in (*template.files.all, *_reports(template.files)):
+                _copy(file, partial / file.name)
+            for one in older[::-1][:deltas]:
+                _make_delta(repository, one, template, partial, progress)
+    previous = _manifest(repository, older[-1]) if older else None
+    return _entry(folder, manifest, previous)
+
+
+def retire(repository: Path, entries: Iterable[Entry]) -> None:
+    """Begin the time of grace for builds that are about to leave the index."""
+    for entry in entries:
+        if (folder := repository / entry.path).is_dir():
+            os.utime(folder)
+
+
+def remove_retired(repository: Path, index: Index, grace: timedelta) -> list[str]:
+    """Remove each build that the index does not name, after its time of grace."""
+    named = {entry.path for entry in index.entries}
+    gone = []
+    for folder in sorted(repository.glob(f"{FOLDER}/*/*")):
+        path = str(folder.relative_to(repository))
+        if path not in named and folder.stat().st_mtime < time() - grace.total_seconds():
+            remove_tree(folder)
+            gone.append(path)
+    return gone
+
+
+def public_folder(path: Path) -> None:
+    """Make a folder that a web server may read, whatever the umask; one that is there stays."""
+    if not path.is_dir():
+        path.mkdir(parents=True)
+        path.chmod(0o755)
+
+
+def _reports(files: TemplateFiles) -> Sequence[Path]:
+    """Find what was said of a build beside it: NAME.WHAT.json, such as a boot test's report."""
+    name = files.manifest.stem
+    found = files.manifest.parent.glob(f"{name}.*.json")
+    return sorted(path for path in found if path not in files.all)
+
+
+def _make_delta(
+    repository: Path, old: Entry, new: Verified, folder: Path, progress: Progress
+) -> None:
+    """Add the delta since an older build, if it is worth it."""
+    progress.phase(f"delta since {old.serial}", old.unpacked_bytes + new.manifest.unpacked_bytes)
+    archive = TemplateFiles.of(repository / old.path, old.name).archive
+    path = folder / delta.file_name(old.digest)
+    with replacing(path) as file:
+        difference.make(archive, new.files.archive, file, repository, progress.advance)
+    if path.stat().st_size > _MOST_OF_WHOLE * new.manifest.size_bytes:
+        path.unlink()
+
+
+def _entry(folder: Path, offered: Manifest, previous: Manifest | None) -> Entry:
+    """Return the entry of a build that is in place and has to be the one offered."""
+    there = _read(TemplateFiles.of(folder, offered.name))
+    if there.digest != offered.digest:
+        raise VztmplError(
+            f"{folder} holds another build of the same serial",
+            hint="what is published never changes: build it again, for a serial of its own",
+        )
+    files = {path.name: _described(path) for path in sorted(folder.iterdir())}
+    deltas = [Delta(since=delta.since(name), file=name) for name in files if delta.since(name)]
+    return Entry.of(there, files, tuple(deltas), Changes.between(previous, there))
+
+
+def _described(path: Path) -> File:
+    sha256, size_bytes = sha256_of(path)
+    return File(size_bytes=size_bytes, sha256=sha256)
+
+
+def _manifest(repository: Path, entry: Entry) -> Manifest:
+    return _read(TemplateFiles.of(repository / entry.path, entry.name))
+
+
+def _read(files: TemplateFiles) -> Manifest:
+    with files.manifest.open("rb") as file:
+        return Manifest.parse(file.read(MAX_BYTES), files.manifest)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file; a link to it would change what is published when somebody overwrites it."""
+    with source.open("rb") as file, replacing(target) as copy:
+        shutil.copyfileobj(file, copy, _CHUNK)
