@@ -132,7 +132,10 @@ def test_a_file_that_makes_no_sense_is_named(remotes: Remotes, tmp_path: Path) -
     ):
         (folder / "main.toml").write_text(text)
         with pytest.raises(ConfigError, match=rf"remotes\.d/main\.toml: {problem}"):
-            remotes.all()
+            remotes.find("main")
+        assert remotes.all() == []
+        (found,) = remotes.problems()
+        assert f"main.toml: {problem}" in str(found)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,14 @@ class Cache:
                 yield tree
                 run(["sync", "--file-system", tree])  # under its final name it is on the disk
 
+    @contextmanager
+    def scratch(self, digest: str) -> Iterator[Path]:
+        """Yield an empty folder beside a base, gone after the block; hold the lock on the base."""
+        from tempfile import TemporaryDirectory
+
+        with TemporaryDirectory(prefix=f".{digest}.", dir=self._bases) as folder:
+            yield Path(folder)
+
     def changing(self, name: str, *, shared: bool = False) -> AbstractContextManager[None]:
         """Return the lock on a template's files."""
         return locked(self._locks / f"template-{name}.lck", shared=shared, wait=True)

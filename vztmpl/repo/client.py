@@ -93,10 +93,11 @@ class Client:
 
     def _offer(self, name: str, remotes: Sequence[Remote]) -> tuple[Remote, Entry]:
         """Return the first remote that offers a template; one that is down hides no other."""
-        if not remotes:
+        problems = self._remotes.problems()
+        if not remotes and not problems:
             hint = "`vztmpl remote add NAME URL --key FILE` makes one known"
             raise NotFoundError("this node knows no remote", hint=hint)
-        failed: VztmplError | None = None
+        failed: VztmplError | None = problems[0] if problems else None
         offered: set[str] = set()
         for remote in remotes:
             try:

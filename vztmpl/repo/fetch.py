@@ -6,16 +6,19 @@ errors. ``repo.web`` is imported when it is needed: ``requests`` costs 75 ms.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote, unquote, urlsplit
 
 from vztmpl.errors import NetworkError, NotFoundError, VerificationError
 
 SCHEMES = ("http", "https", "file")
 CHUNK = 1 << 18
+MAX_FILE_BYTES = 16 << 30
+"""Of a file whose size nobody signed."""
 HINT = "try again later; `vztmpl remote list` shows the URL"
 
 
@@ -120,6 +123,27 @@ def opened(url: str, patience: Patience | None = None) -> Iterator[Source]:
 
     with web(url, patience or Patience()) as source:
         yield source
+
+
+def is_url(text: str) -> bool:
+    """Say whether a word is the URL of a file rather than its name."""
+    return urlsplit(text).scheme in SCHEMES
+
+
+def save(url: str, file: IO[bytes], progress: Callable[[int], None]) -> None:
+    """Copy the file at a URL, whatever it is, into ``file``; the errors of ``Source.read``."""
+    folder, _, name = url.rpartition("/")
+    with opened(folder) as source:
+        answer = source.begin(f"{folder}/{name}")
+        assert answer is not None  # noqa: S101 - nothing was made a condition
+        with closing(answer.chunks) as chunks:
+            left = MAX_FILE_BYTES
+            for chunk in chunks:
+                left -= len(chunk)
+                if left < 0:
+                    raise VerificationError(f"{url} is larger than {MAX_FILE_BYTES} bytes")
+                file.write(chunk)
+                progress(len(chunk))
 
 
 class _Folder(Source):

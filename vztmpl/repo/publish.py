@@ -57,7 +57,7 @@ def publish(
     key of ``keyring``, or the index that is there is not; then nothing was changed.
     """
     policy = policy or Policy()
-    ours = _exported(keyring)
+    ours = keyring.public_keys()
     public_keys = "".join(ours.values()).encode()
     with during(f"publishing to {repository}"):
         verified = [verify(archive, public_keys) for archive in archives]
@@ -100,7 +100,7 @@ def change_keys(
 
     A key that is already there is taken anew, with its new date of expiry or its revocation.
     """
-    ours = _exported(keyring)
+    ours = keyring.public_keys()
     added = {keyring.find(wanted).fingerprint for wanted in add}
     removed = {keyring.find(wanted).fingerprint for wanted in remove}
     with during(f"changing the keys of {repository}"), _locked(repository):
@@ -169,10 +169,6 @@ def _newest(entries: Iterable[Entry], keep: int) -> list[Entry]:
     for entry in entries:
         builds.setdefault(entry.name, {})[entry.serial] = entry
     return [of[serial] for of in builds.values() for serial in sorted(of)[-keep:]]
-
-
-def _exported(keyring: Keyring) -> dict[str, str]:
-    return {key.fingerprint: keyring.export(key.fingerprint) for key in keyring.keys()}  # noqa: SIM118
 
 
 def _chosen(ours: Mapping[str, str], wanted: set[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ STATE/remotes/NAME.index        the newest index, verified
 import json
 import re
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -73,8 +73,12 @@ class Remotes:
         return remote
 
     def all(self) -> list[Remote]:
-        """Return the remotes by name; ConfigError when the file of one makes no sense."""
-        return [self._load(path) for path in sorted(self._files.glob("*.toml"))]
+        """Return the remotes by name, those whose file makes sense."""
+        return [remote for remote in self._loaded() if isinstance(remote, Remote)]
+
+    def problems(self) -> list[ConfigError]:
+        """Return what is wrong with the files of the others."""
+        return [error for error in self._loaded() if isinstance(error, ConfigError)]
 
     def find(self, name: str) -> Remote:
         """Return a remote; NotFoundError when there is none of that name."""
@@ -140,6 +144,13 @@ class Remotes:
     def _same(self, remote: Remote, public_keys: bytes) -> bool:
         known = self._load(self._file(remote.name))
         return known == remote and known.keys.read_bytes() == public_keys
+
+    def _loaded(self) -> Iterator[Remote | ConfigError]:
+        for path in sorted(self._files.glob("*.toml")):
+            try:
+                yield self._load(path)
+            except ConfigError as error:
+                yield error
 
     def _load(self, path: Path) -> Remote:
         try:

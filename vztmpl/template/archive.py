@@ -241,7 +241,7 @@ def _unpack_command(folder: Path) -> Sequence[str]:
     return [
         "tar", "--extract", "--file=-", f"--directory={folder}",
         "--numeric-owner", "--same-owner", "--preserve-permissions", "--delay-directory-restore",
-        *_XATTRS, "--anchored", "--exclude=./dev/*",
+        *_XATTRS, "--anchored", "--exclude=./dev/*", "--exclude=dev/*",
     ]  # fmt: skip
 
 

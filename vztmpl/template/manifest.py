@@ -52,6 +52,8 @@ class Manifest:
     """Names of what else belongs to it, as the SBOM, to their sha256 (hex)."""
     lint: Mapping[str, Any] = field(default_factory=dict)
     """What lint found: ``errors``, ``warnings``, ``found`` (rule to count), ``waived``."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Of an imported tarball: ``source``, ``sha256``, ``proof``, ``signer``."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -95,6 +97,7 @@ class Manifest:
             tools=table.take("tools", dict, {}),
             files=_files(table),
             lint=table.take("lint", dict, {}),
+            origin=table.take("origin", dict, {}),
         )
         manifest._check(table)
         return manifest

@@ -99,6 +99,12 @@ class Keyring:
         with self._gpg() as gpg:
             return str(gpg.export_keys(key.fingerprint))
 
+    def public_keys(self) -> dict[str, str]:
+        """Return all public keys, armoured, by fingerprint."""
+        with self._gpg() as gpg:
+            known = [key["fingerprint"] for key in gpg.list_keys()]
+            return {fingerprint: str(gpg.export_keys(fingerprint)) for fingerprint in known}
+
     def import_keys(self, armoured: bytes) -> list[str]:
         """Take in public or secret keys; return their fingerprints."""
         with self._gpg() as gpg:
@@ -149,6 +155,12 @@ def verify_detached(data: bytes | Path, signature: bytes, public_keys: bytes, wh
         return _signer(result, trusted, what)
 
 
+def verify_file(path: Path, signature: Path, public_keys: bytes, what: object) -> str:
+    """Check a detached signature over a file of any size; return the signer's fingerprint."""
+    with _trusting(public_keys) as (gpg, trusted):
+        return _signer(gpg.verify_file(str(signature), str(path)), trusted, what)
+
+
 def verify_clear(signed: bytes, public_keys: bytes, what: object) -> tuple[bytes, str]:
     """Check a clear-signed text; return what was signed, and the signer's fingerprint.
 
@@ -187,7 +199,7 @@ def _short(folder: Path) -> Iterator[Path]:
 def _signer(result: gnupg.Verify | gnupg.Crypt, trusted: set[str], what: object) -> str:
     signer = result.pubkey_fingerprint or result.fingerprint
     if not result.valid or signer not in trusted:
-        reason = result.status or "no signature"
+        reason = result.key_status or result.status or "no signature"
         raise VerificationError(
             f"{what}: no valid signature by a trusted key ({reason})",
             hint="the file or its signature was altered, or another key made it",

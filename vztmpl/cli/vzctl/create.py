@@ -1,16 +1,21 @@
-"""Make a container from an OS template in the cache.
+"""Make a container from an OS template, which is fetched when it is not in the cache.
 
-Settings of `vzctl set` may be given as well. The configuration begins as a copy of
-ve-NAME.conf-sample.
+A name without its set means the only set that there is. Settings of `vzctl set` may be given as
+well. The configuration begins as a copy of ve-NAME.conf-sample.
 
 Example: vzctl create 101 --ostemplate debian-12-x86_64-minimal --hostname web --ipadd 10.0.0.101
 """
+
+from typing import TYPE_CHECKING
 
 from vztmpl.cli.vzctl.call import Call
 from vztmpl.cli.vzctl.set import PARAMETER_OPTIONS, changes
 from vztmpl.errors import VEError
 from vztmpl.ve import codes
 from vztmpl.ve.parameters import ADDRESS, LISTS, PARAMETERS
+
+if TYPE_CHECKING:
+    from vztmpl.repo.cache import Cache
 
 ARGUMENTS = ""
 OPTIONS = {
@@ -33,9 +38,30 @@ def run(call: Call) -> None:
             vz_code=codes.VE_OSTEMPLATE_NOTSET,
             hint="add --ostemplate NAME, or set DEF_OSTEMPLATE in vz.conf",
         )
+    cache = Cache(node.cache, node.bases, node.locks)
+    name = _in_cache(call, cache, name)
     wanted = {**changes(call, (*PARAMETERS, ADDRESS, *LISTS)), "OSTEMPLATE": name}
     call.say(f"Creating container private area ({name})")
-    with Cache(node.cache, node.bases, node.locks).using(name) as base:
+    with cache.using(name) as base:
         lifecycle.create(node, call.ctid, base, call.value("config"), wanted)
     call.say(f"CT configuration saved to {node.etc}/conf/{call.ctid}.conf")
     call.say("Container private area was created")
+
+
+def _in_cache(call: Call, cache: "Cache", name: str) -> str:
+    """Return the name of the cached template that is meant, after fetching it if need be."""
+    if cache.files(name).manifest.is_file():
+        return name
+    from vztmpl.cli.vztmpl.fetching import fetch_all
+    from vztmpl.cli.vztmpl.parts import remotes
+    from vztmpl.template.name import the_one
+
+    if meant := the_one(name, (entry.name for entry in cache.entries() if entry.manifest)):
+        return meant
+    if not remotes(call.node).all():
+        return name  # using it says what to do
+    call.say(f"{name} is not in the cache, fetching it")
+    fetched, failed = fetch_all(call.node, [name])
+    if failed:
+        raise failed[0]
+    return fetched[0].manifest.name

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from importlib import import_module
+from keyword import iskeyword
 
 import click
 
@@ -11,7 +12,7 @@ from vztmpl.cli.errors import guarded
 _COMMANDS = (
     "key", "recipes", "recipe", "build", "lint", "diff", "verify", "publish", "repo",
     "remote", "available", "update", "fetch", "list", "info", "pin", "unpin", "prune", "gc",
-    "remove", "doctor",
+    "import", "remove", "doctor",
 )  # fmt: skip
 """In the order of a template's life; each is a module here with a ``command``."""
 
@@ -25,7 +26,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        module = f"{cmd_name}_" if iskeyword(cmd_name) else cmd_name
+        command: click.Command = import_module(f"{__name__}.{module}").command
         return command
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from vztmpl.cli.errors import show as show_error
 from vztmpl.cli.vztmpl.output import json_option, show_json, show_table
 from vztmpl.cli.vztmpl.parts import remotes
 from vztmpl.repo.remote import Remote, Remotes
@@ -63,6 +64,8 @@ def list_(node: Node, *, as_json: bool) -> None:
     else:
         columns = [(name, url, " ".join(keys)) for name, url, keys in rows]
         show_table(("NAME", "URL", "TRUSTED KEYS"), columns)
+    for problem in known.problems():
+        show_error(problem)
 
 
 @command.command()

@@ -32,7 +32,7 @@ def command(node: Node, remote: str, *, bring: bool, as_json: bool) -> None:
     known = remotes(node)
     asked = [known.find(remote)] if remote else known.all()
     good: list[tuple[Remote, Index]] = []
-    failed: list[VztmplError] = []
+    failed: list[VztmplError] = [*known.problems()]
     with progress.shown() as shown:
         client = Client(known, cache(node), node.locks, shown)
         for one in asked:
