@@ -9,6 +9,7 @@ from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from time import sleep
 from typing import IO
 
 import pytest
@@ -106,6 +107,8 @@ class FakeServer:
     url: str
     faults: dict[str, Fault] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    ranges: list[str] = field(default_factory=list)
+    not_modified: int = 0
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -131,9 +134,12 @@ class _Handler(SimpleHTTPRequestHandler):
         content = Path(self.translate_path(self.path)).read_bytes()
         tag = f'"{sha256(content).hexdigest()[:16]}"'
         if self.headers.get("If-None-Match") == tag:
+            self.fake.not_modified += 1
             self.begin(304, ETag=tag)
             return
         wanted = self.headers.get("Range", "")
+        if wanted:
+            self.fake.ranges.append(wanted)
         if wanted and self.headers.get("If-Range", tag) == tag:
             first = int(wanted.removeprefix("bytes=").removesuffix("-"))
             part = f"bytes {first}-{len(content) - 1}/{len(content)}"
@@ -199,6 +205,53 @@ def dies_halfway(handler: _Handler) -> None:
 
 def says_nothing(handler: _Handler) -> None:
     handler.close_connection = True
+
+
+def knows_no_ranges(handler: _Handler) -> None:
+    content = Path(handler.translate_path(handler.path)).read_bytes()
+    handler.begin(200, Content_Length=len(content)).write(content)
+
+
+def _part(handler: _Handler) -> tuple[int, bytes]:
+    content = Path(handler.translate_path(handler.path)).read_bytes()
+    first = int(handler.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+    return first, content
+
+
+def corrupts_ranges(handler: _Handler) -> None:
+    """Send other bytes than those asked for, of the right number."""
+    first, content = _part(handler)
+    said = f"bytes {first}-{len(content) - 1}/{len(content)}"
+    size = len(content) - first
+    handler.begin(206, Content_Length=size, Content_Range=said).write(bytes(size))
+
+
+def lies_about_ranges(handler: _Handler) -> None:
+    """Send another part than the one asked for."""
+    _, content = _part(handler)
+    said = f"bytes 1-{len(content) - 1}/{len(content)}"
+    handler.begin(206, Content_Length=len(content) - 1, Content_Range=said).write(content[1:])
+
+
+def drips(handler: _Handler) -> None:
+    """Send a byte now and then."""
+    content = Path(handler.translate_path(handler.path)).read_bytes()
+    out = handler.begin(200, Content_Length=len(content))
+    for byte in content:
+        out.write(bytes([byte]))
+        sleep(0.05)
+
+
+def drips_headers(handler: _Handler) -> None:
+    """Send a header now and then, for ever."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        handler.wfile.write(b"X: y\r\n")
+        sleep(0.05)
+
+
+def oversize_headers(handler: _Handler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: " + b"y" * 10_000_000 + b"\r\n\r\n")
 
 
 def sends_garbage(handler: _Handler) -> None:

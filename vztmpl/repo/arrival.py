@@ -76,19 +76,20 @@ class Arrival:
         if wanted is None:
             return None
         made = self._cache.partial / f"{manifest.digest}.made"
+        path = f"{self._entry.path}/{wanted.file}"
+        file = self._entry.files[wanted.file]
+        download = Download(self._cache.partial, path, file, self._progress.advance)
         try:
-            path = f"{self._entry.path}/{wanted.file}"
-            file = self._entry.files[wanted.file]
             self._progress.phase(f"downloading a delta of {manifest.name}", file.size_bytes)
-            download = Download(self._cache.partial, path, file, self._progress.advance)
             for _ in download.chunks(sources):
                 pass
             self._apply(download.partial, made, manifest)
-            download.forget()
-        except (NetworkError, NotFoundError, VerificationError, CommandError) as error:
-            self._progress.note(f"the delta is of no use: {error}")
+        except (NetworkError, NotFoundError, VerificationError, CommandError):
+            self._progress.phase("the delta is of no use, the whole is fetched")
             made.unlink(missing_ok=True)
             return None
+        finally:
+            download.forget()
         return made
 
     def _apply(self, patch: Path, made: Path, manifest: Manifest) -> None:
@@ -121,6 +122,10 @@ class Arrival:
             except VerificationError as error:
                 download.forget()
                 failed.append(error)
+            except (NetworkError, NotFoundError) as error:
+                failed.append(error)
+                if len(failed) == 1:
+                    break  # all were asked, and nobody altered anything
             else:
                 return download.partial
         raise worst(failed)

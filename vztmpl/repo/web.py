@@ -1,9 +1,11 @@
 """Reading files of a repository over http and https: the only user of requests."""
 
 import ipaddress
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from http import HTTPStatus
+from threading import Thread
 from time import monotonic
 from urllib.parse import urljoin, urlsplit
 
@@ -65,9 +67,15 @@ class _Web(Source):
         where = url
         times = (self._patience.connect_seconds, self._patience.silent_seconds)
         for _ in range(_MAX_REDIRECTS + 1):
-            response = self._session.get(
-                where, headers=headers, stream=True, timeout=times, allow_redirects=False
+            ask = partial(
+                self._session.get,
+                where,
+                headers=headers,
+                stream=True,
+                timeout=times,
+                allow_redirects=False,
             )
+            response = _within(sum(times), url, ask)
             if not response.is_redirect:
                 return response
             response.close()
@@ -75,6 +83,30 @@ class _Web(Source):
             _check_redirect(url, there)
             where = there
         raise NetworkError(f"{url} leads on more than {_MAX_REDIRECTS} times", hint=HINT)
+
+
+def _within(seconds: float, url: str, ask: Callable[[], requests.Response]) -> requests.Response:
+    """Return the answer when its headers are there in time.
+
+    The socket's own timeout begins anew with every byte. A thread that is still reading headers is
+    left behind; it ends with the process.
+    """
+    got: list[requests.Response | BaseException] = []
+
+    def work() -> None:
+        try:
+            got.append(ask())
+        except BaseException as error:  # raised where it is waited for
+            got.append(error)
+
+    thread = Thread(target=work, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not got:
+        raise NetworkError(f"{url}: too slow: no answer in {seconds:.0f} s", hint=HINT)
+    if isinstance(got[0], BaseException):
+        raise got[0]
+    return got[0]
 
 
 class _Watch:
