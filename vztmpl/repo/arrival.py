@@ -135,11 +135,7 @@ class Arrival:
         with self._cache.new_base(manifest.digest) as tree:
             if tree is not None:
                 tar = archive.decompressed(arriving, self._theirs.archive)
-                try:
-                    self._unpack(tar, tree, manifest)
-                except CommandError:
-                    arriving.drain()  # a tar that GNU tar can't read is most likely not ours
-                    raise
+                self._unpack(tar, tree, manifest)
             arriving.drain()
 
     def _unpack(self, tar: Iterable[bytes], tree: Path | None, manifest: Manifest) -> None:

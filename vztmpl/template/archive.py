@@ -113,7 +113,7 @@ def check(
 
 
 def extract(
-    tar: Iterable[bytes], folder: Path, unpacked_bytes: int, progress: Progress | None = None
+    tar: Iterator[bytes], folder: Path, unpacked_bytes: int, progress: Progress | None = None
 ) -> None:
     """Unpack a tar into the empty ``folder``, which it can't leave.
 
@@ -129,6 +129,8 @@ def extract(
         if "No space left on device" in error.tail:
             hint = f"{unpacked_bytes / 1e6:.0f} MB are needed"
             raise VztmplError(f"{folder.parent}: the disk is full", hint=hint) from error
+        for _ in tar:
+            pass  # what GNU tar can't read is most likely not ours, which is the better reason
         raise
     _refuse_devices(folder)
 
