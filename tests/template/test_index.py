@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from vztmpl.errors import VerificationError
-from vztmpl.template.entry import Entry, File
+from vztmpl.template.entry import Changes, Entry, File
 from vztmpl.template.index import EMPTY, VALID, Index
+from vztmpl.template.manifest import Manifest
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
@@ -84,3 +85,49 @@ def test_an_index_past_its_date_is_refused() -> None:
 def test_what_is_no_index_is_refused(data: bytes) -> None:
     with pytest.raises(VerificationError):
         Index.parse(data, "x")
+
+
+def manifest(serial: str, packages: dict[str, str]) -> Manifest:
+    return Manifest(
+        name="debian-13-x86_64",
+        serial=serial,
+        digest="a" * 64,
+        sha256="b" * 64,
+        size_bytes=1,
+        unpacked_bytes=1,
+        epoch=0,
+        packages=packages,
+    )
+
+
+def test_what_changed_is_said_against_the_build_before() -> None:
+    old = manifest("20260101T0000Z", {"apt": "2.6.1", "bash": "5.2", "nano": "7"})
+    new = manifest("20260202T0000Z", {"apt": "2.6.2", "bash": "5.2", "vim": "9"})
+    assert Changes.between(old, new) == Changes(
+        since="20260101T0000Z",
+        added={"vim": "9"},
+        removed={"nano": "7"},
+        changed={"apt": "2.6.1 -> 2.6.2"},
+    )
+    assert Changes.between(None, new) == Changes()
+
+
+def test_an_index_from_the_future_is_refused() -> None:
+    INDEX.check_fresh(0, NOW - timedelta(hours=23), "x")
+    with pytest.raises(VerificationError, match="is of 2026-11-24, and here it is 2026-11-22"):
+        INDEX.check_fresh(0, NOW - timedelta(days=2), "x")
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".hidden", "/x"])
+def test_a_file_is_named_plainly(name: str) -> None:
+    value = json.loads(INDEX.to_json())
+    value["templates"][0]["files"][name] = {"size_bytes": 1, "sha256": "c" * 64}
+    with pytest.raises(VerificationError, match="is not the name of a file"):
+        Index.parse(json.dumps(value).encode(), "x")
+
+
+def test_an_entry_names_its_own_files() -> None:
+    value = json.loads(INDEX.to_json())
+    del value["templates"][0]["files"]["debian-13-x86_64.json"]
+    with pytest.raises(VerificationError, match=r"does not name debian-13-x86_64\.json"):
+        Index.parse(json.dumps(value).encode(), "x")

@@ -1,7 +1,7 @@
 import pytest
 
 from vztmpl.errors import UsageError
-from vztmpl.template.name import TemplateName
+from vztmpl.template.name import TemplateName, the_one
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,13 @@ def test_a_name_comes_apart_and_together(text: str, parts: tuple[str, ...]) -> N
 def test_what_is_no_name_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a template name"):
         TemplateName.parse(text)
+
+
+def test_a_name_without_its_set_means_the_only_set_there_is() -> None:
+    one = ["debian-13-x86_64-minimal", "debian-12-x86_64", "alpine-3.20-x86_64-a-b"]
+    assert the_one("debian-13-x86_64", one) == "debian-13-x86_64-minimal"
+    assert the_one("debian-12-x86_64", [*one, "debian-12-x86_64-minimal"]) == "debian-12-x86_64"
+    assert the_one("alpine-3.20-x86_64", one) == "alpine-3.20-x86_64-a-b"
+    for wanted in ("debian-13-x86", "debian-13", "alpine-3.20-x86_64-a", ""):
+        assert the_one(wanted, one) == ""
+    assert the_one("debian-13-x86_64", [*one, "debian-13-x86_64-standard"]) == ""
