@@ -53,14 +53,16 @@ class Arrival:
             signature = self._small(sources, self._theirs.signature, SIGNATURE_MAX_BYTES)
             signer = verify_detached(text, signature, self._keys, self._theirs.manifest)
             manifest = self._expected(text)
+            extras = self._extras(sources, manifest)
             self._cache.partial.mkdir(parents=True, exist_ok=True)
             made = self._by_delta(sources, manifest, cached) if cached else None
             came = made or self._whole(sources, manifest)
         with self._cache.replacing(manifest.name) as files:
             size_bytes = came.stat().st_size if made else 0
             came.rename(files.archive)
-            with replacing(files.signature) as file:
-                file.write(signature)
+            for path, content in {files.signature: signature, **extras}.items():
+                with replacing(files.manifest.with_name(path.name)) as file:
+                    file.write(content)
             self._origin(signer, size_bytes).save(
                 files.archive.with_name(f"{manifest.name}.origin")
             )
@@ -148,6 +150,15 @@ class Arrival:
         else:
             archive.extract(checked, tree, manifest.unpacked_bytes)
 
+    def _extras(self, sources: Sequence[Source], manifest: Manifest) -> dict[Path, bytes]:
+        """Return what belongs to the build beside the archive, as the SBOM, by its path there."""
+        found = {}
+        for path in self._theirs.named_by(manifest):
+            found[path] = self._small(sources, path, manifests.MAX_EXTRA_BYTES)
+            if sha256(found[path]).hexdigest() != manifest.files[path.name]:
+                raise altered(path)
+        return found
+
     def _expected(self, text: bytes) -> Manifest:
         """Return the manifest, which has to be that of the build in the index."""
         manifest = parse_named(text, self._entry.name, self._theirs.manifest)
@@ -159,7 +170,9 @@ class Arrival:
 
     def _small(self, sources: Sequence[Source], path: Path, limit_bytes: int) -> bytes:
         """Return a small file that is just what the index says, from the first that has it."""
-        file = self._entry.files[path.name]
+        file = self._entry.files.get(path.name)
+        if file is None:
+            raise VerificationError(f"{path} is not in the index, but in the signed manifest")
         failed: list[VztmplError] = []
         for source in sources:
             try:

@@ -43,7 +43,8 @@ def place(
     if not folder.is_dir():
         with new_folder(folder) as partial:
             partial.chmod(0o755)
-            for file in (*template.files.all, *_reports(template.files)):
+            named = template.files.named_by(manifest)
+            for file in (*template.files.all, *named, *_reports(template.files)):
                 _copy(file, partial / file.name)
             for one in older[::-1][:deltas]:
                 _make_delta(repository, one, template, partial, progress)
@@ -78,10 +79,10 @@ def public_folder(path: Path) -> None:
 
 
 def _reports(files: TemplateFiles) -> Sequence[Path]:
-    """Find what was said of a build beside it: NAME.WHAT.json, such as a boot test's report."""
+    """Find what was said of a build later: NAME.WHAT.json, such as a boot test's report."""
     name = files.manifest.stem
     found = files.manifest.parent.glob(f"{name}.*.json")
-    return sorted(path for path in found if path not in files.all)
+    return sorted({*found} - {*files.all, *files.extras})
 
 
 def _make_delta(

@@ -168,7 +168,8 @@ class Cache:
         with self.changing(name):
             if not files.manifest.exists():
                 raise self._unknown(name)
-            for file in (*reversed(files.all), self.origin_file(name), self._pin(name)):
+            beside = (*files.extras, self.origin_file(name), self._pin(name))
+            for file in (*reversed(files.all), *beside):
                 file.unlink(missing_ok=True)
         self.remove_unused_bases(in_use)
 
@@ -219,6 +220,8 @@ class Cache:
             return
         with self.changing(name), suppress(FileNotFoundError):  # another process was first
             new = TemplateFiles.of(ready, name)
+            for file in set(self.files(name).extras) - _named(new, self._folder):
+                file.unlink(missing_ok=True)  # of the build before
             for path in sorted(ready.iterdir(), key=lambda path: path == new.manifest):
                 path.replace(self._folder / path.name)
             sync_folder(self._folder)
@@ -274,6 +277,12 @@ class Cache:
 
     def _pin(self, name: str) -> Path:
         return self._folder / f"{name}.pin"
+
+
+def _named(files: TemplateFiles, folder: Path) -> set[Path]:
+    """Return where in ``folder`` what a manifest names is to stand; the manifest moves last."""
+    named = Manifest.read(files.manifest).files if files.manifest.exists() else files.extras
+    return {folder / Path(name).name for name in named}
 
 
 def _now() -> float:
