@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic, sleep
 
 import gnupg
 
@@ -18,6 +19,7 @@ from vztmpl.files import locked
 from vztmpl.run import run
 
 _FINGERPRINT = re.compile(r"[0-9A-F]{40}")
+_AGENT_SECONDS = 5
 _MAX_HOME_BYTES = 86
 _BAD_NAME = re.compile(r"[<>\n\x00]|^\W|^.{0,4}$")
 
@@ -130,7 +132,7 @@ class Keyring:
             try:
                 yield _gpg(home)
             finally:
-                run(["gpgconf", "--homedir", home, "--kill", "all"])
+                _end_agent(home)
 
 
 def fingerprints(public_keys: bytes) -> list[str]:
@@ -194,6 +196,15 @@ def _short(folder: Path) -> Iterator[Path]:
         link = Path(near) / "keys"
         link.symlink_to(folder.absolute())
         yield link
+
+
+def _end_agent(home: Path) -> None:
+    """End the agent and see it gone: the next gpg would connect to one that is just leaving."""
+    run(["gpgconf", "--homedir", home, "--kill", "all"])
+    socket = Path(run(["gpgconf", "--homedir", home, "--list-dirs", "agent-socket"]).strip())
+    until = monotonic() + _AGENT_SECONDS
+    while socket.exists() and monotonic() < until:
+        sleep(0.005)
 
 
 def _signer(result: gnupg.Verify | gnupg.Crypt, trusted: set[str], what: object) -> str:
