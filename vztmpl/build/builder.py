@@ -93,7 +93,7 @@ def build(
     The process gets a mount namespace of its own. The files appear under their final names only
     when all is done, the manifest last.
     """
-    from vztmpl.build.sbom import package_type, sbom  # its library is for those who build only
+    from vztmpl.build.sbom import Packages, sbom  # its library is for those who build only
 
     bootstrapper = bootstrapper_of(recipe)
     bootstrapper.check(recipe)
@@ -115,7 +115,7 @@ def build(
         packages = bootstrapper.packages(tree)
         progress.phase("cleaning")
         clean(tree, epoch)
-        kind = package_type(tree)
+        installed = Packages.of(tree, packages)
         tools = _tools(bootstrapper)
         with ExitStack() as placing:  # leaves in reverse order: the manifest last
             manifest_file = placing.enter_context(replacing(files.manifest))
@@ -126,7 +126,7 @@ def build(
                 packed = archive.pack(tree, archive_file, epoch, progress.advance, watch=feed)
             report = found.result()
             report.require_no_errors()
-            extras = {files.sbom.name: sbom(recipe.name, packed.digest, epoch, packages, kind)}
+            extras = {files.sbom.name: sbom(recipe.name, packed.digest, epoch, installed)}
             extras[files.provenance.name] = provenance(recipe, packed, epoch, tools, extras)
             for name, text in extras.items():
                 placing.enter_context(replacing(out / name)).write(text)

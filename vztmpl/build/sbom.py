@@ -6,9 +6,11 @@ known vulnerabilities read the packages' purls (github.com/package-url/purl-spec
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from os.path import lexists
 from pathlib import Path
+from typing import Self
 from uuid import NAMESPACE_URL, uuid5
 
 from cyclonedx.model import HashAlgorithm, HashType
@@ -17,6 +19,7 @@ from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
+from vztmpl.build.upstream import upstreams
 from vztmpl.template.name import TemplateName
 
 _DATABASES = {
@@ -31,14 +34,25 @@ _NAMESPACES = {"archlinux": "arch", "rockylinux": "rocky"}
 """Where purl's word for a distribution is not the first one of its templates' names."""
 
 
-def package_type(tree: Path) -> str:
-    """Return purl's word for the kind of packages in a tree, ``generic`` when it has none."""
-    return next((kind for path, kind in _DATABASES.items() if lexists(tree / path)), "generic")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packages:
+    """What is installed in a tree."""
+
+    versions: Mapping[str, str]
+    """Of each package, ``name`` or ``name:arch``."""
+    kind: str
+    """Purl's word for them, as ``deb``."""
+    upstreams: Mapping[str, str]
+    """The source package of each, where its name is another one."""
+
+    @classmethod
+    def of(cls, tree: Path, versions: Mapping[str, str]) -> Self:
+        """Look in the tree for what the versions do not say."""
+        kind = _package_type(tree)
+        return cls(versions=versions, kind=kind, upstreams=upstreams(tree, kind))
 
 
-def sbom(
-    name: TemplateName, digest: str, epoch: int, packages: Mapping[str, str], kind: str
-) -> bytes:
+def sbom(name: TemplateName, digest: str, epoch: int, packages: Packages) -> bytes:
     """Return the document for a template whose tar has the sha256 ``digest``."""
     template = Component(
         name=str(name),
@@ -46,7 +60,7 @@ def sbom(
         bom_ref=f"sha256:{digest}",
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=digest)],
     )
-    contents = [_system(name), *_packages(name, packages, kind)]
+    contents = [_system(name), *_components(name, packages)]
     bom = Bom(
         serial_number=uuid5(NAMESPACE_URL, f"sha256:{digest}"),
         metadata=BomMetaData(component=template, timestamp=datetime.fromtimestamp(epoch, UTC)),
@@ -57,13 +71,9 @@ def sbom(
     return (json.dumps(made, indent=1, sort_keys=True) + "\n").encode()
 
 
-def purl(name: TemplateName, package: str, version: str, kind: str) -> PackageURL:
-    """Return the purl of a package, ``name`` or ``name:arch``, as it is in a template."""
-    plain, _, arch = package.partition(":")
-    qualifiers = {"arch": arch, "distro": f"{name.os}-{name.version}"}
-    if kind == "rpm" and ":" in version:
-        qualifiers["epoch"], _, version = version.partition(":")
-    return PackageURL(kind, _namespace(name), plain, version, qualifiers)
+def _package_type(tree: Path) -> str:
+    """Return purl's word for the kind of packages in a tree, ``generic`` when it has none."""
+    return next((kind for path, kind in _DATABASES.items() if lexists(tree / path)), "generic")
 
 
 def _system(name: TemplateName) -> Component:
@@ -76,16 +86,28 @@ def _system(name: TemplateName) -> Component:
     )
 
 
-def _packages(name: TemplateName, packages: Mapping[str, str], kind: str) -> Iterator[Component]:
-    for package, version in packages.items():
-        identity = purl(name, package, version, kind)
+def _components(name: TemplateName, packages: Packages) -> Iterator[Component]:
+    for package, version in packages.versions.items():
+        purl = _purl(name, package, version, packages)
         yield Component(
-            name=identity.name,
+            name=purl.name,
             version=version,
             type=ComponentType.LIBRARY,
-            purl=identity,
-            bom_ref=identity.to_string(),
+            purl=purl,
+            bom_ref=purl.to_string(),
         )
+
+
+def _purl(name: TemplateName, package: str, version: str, packages: Packages) -> PackageURL:
+    plain, _, arch = package.partition(":")
+    qualifiers = {
+        "arch": arch,
+        "distro": f"{name.os}-{name.version}",
+        "upstream": packages.upstreams.get(plain, ""),
+    }
+    if packages.kind == "rpm" and ":" in version:
+        qualifiers["epoch"], _, version = version.partition(":")
+    return PackageURL(packages.kind, _namespace(name), plain, version, qualifiers)
 
 
 def _namespace(name: TemplateName) -> str:
