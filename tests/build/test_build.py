@@ -174,6 +174,16 @@ def test_a_lint_error_stops_a_build_unless_it_is_waived(place: Path) -> None:
     assert (kept["errors"], kept["found"]) == (0, {})
 
 
+def test_warnings_are_told_and_stop_nothing(place: Path) -> None:
+    recipe = RECIPE.replace("> /etc/copied", "> /etc/copied; mkdir /boot; : > /boot/vmlinuz-1")
+    (place / "recipes/tiny.toml").write_text(recipe)
+    done = build(place, "--unsigned")
+    assert done.returncode == 0
+    told = json.loads(done.stdout)
+    assert f"lint warnings: 1; `vztmpl lint {told['path']}` shows them" in done.stderr
+    assert Manifest.parse(Path(told["manifest"]).read_bytes(), "x").lint["found"] == {"kernel": 1}
+
+
 def test_an_unsigned_build_has_no_signature(place: Path, signer: Signer) -> None:
     assert build(place).returncode == 0
     assert json.loads(build(place, "--unsigned").stdout)["signature"] is None

@@ -11,9 +11,11 @@ import zstandard
 
 from tests.fakes import EPOCH
 from vztmpl.build.lint import Report, lint, waivers
+from vztmpl.build.lint_alongside import linting
 from vztmpl.build.lint_rules import RULES
 from vztmpl.build.rules import Severity, Waiver
 from vztmpl.errors import VerificationError, VztmplError
+from vztmpl.template.archive import opened
 from vztmpl.template.members import members
 from vztmpl.template.name import TemplateName
 
@@ -138,6 +140,7 @@ BROKEN = [
     ("unsafe-name", "/../x", with_entries(Entry("./../x"))),
     ("unsafe-name", "/etc/shadow",
      [*GOOD, Entry("./etc/shadow", "root:*:1:0:9:7:::\n", mode=0o640)]),
+    ("unsafe-name", "/bin/x", with_entries(Entry("./bin/x"))),
     ("climbing-link", "/etc/out", with_entries(link("./etc/out", "../../etc/shadow"))),
     ("unsafe-link", "/etc/hard",
      with_entries(Entry("./etc/hard", kind=tarfile.LNKTYPE, target="../../etc/shadow"))),
@@ -159,6 +162,7 @@ BROKEN = [
     ("no-init", "/sbin/init", without("./usr/sbin/init")),
     ("no-init", "/sbin/init", without("./usr/lib/systemd/systemd")),
     ("no-init", "/sbin/init", with_entries(link("./usr/sbin/init", "init"))),
+    ("no-init", "/sbin/init", with_entries(link("./usr/sbin/init", "a/../" * 800 + "init"))),
     ("os-release", "/etc/os-release", without("./etc/os-release")),
     ("os-release", "/etc/os-release", without("./usr/lib/os-release")),
     ("other-release", "/etc/os-release",
@@ -251,7 +255,7 @@ def test_errors_name_each_place(tmp_path: Path) -> None:
     report = linted(tmp_path, with_entries(Entry("./etc/x\n\x1b[2J", mode=0o666)))
     with pytest.raises(VztmplError, match="lint found 1 error, 0 warnings") as caught:
         report.require_no_errors()
-    assert caught.value.__notes__ == ["world-writable: /etc/x??[2J (mode 0666, owner 0:0)"]
+    assert caught.value.__notes__ == ["world-writable: /etc/x\n\x1b[2J (mode 0666, owner 0:0)"]
 
 
 def test_a_rule_broken_everywhere_gives_a_short_report(tmp_path: Path) -> None:
@@ -262,3 +266,30 @@ def test_a_rule_broken_everywhere_gives_a_short_report(tmp_path: Path) -> None:
 def test_an_archive_larger_than_its_manifest_says_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match="larger than its manifest"):
         linted(tmp_path, [*GOOD, Entry("./big", "x" * 300_000)], size=100_000)
+
+
+def test_linting_alongside_finds_the_same(tmp_path: Path) -> None:
+    packed = tmp_path / "t.tar.zst"
+    entries = with_entries(Entry("./etc/x", mode=0o666))
+    pack(entries, packed)
+    with opened(packed) as tar, linting(NAME, EPOCH, (), packed) as (feed, report):
+        while piece := tar.read(1000):
+            feed(piece)
+    assert report.result() == linted(tmp_path, entries)
+
+
+def test_whoever_packs_is_not_held_up_when_linting_fails(tmp_path: Path) -> None:
+    with linting(NAME, EPOCH, (), tmp_path) as (feed, report):
+        for _ in range(100):
+            feed(b"no tar" * 1000)
+    with pytest.raises(VerificationError):
+        report.result()
+
+
+def test_when_packing_fails_linting_ends(tmp_path: Path) -> None:
+    with (
+        pytest.raises(OSError, match="disk"),
+        linting(NAME, EPOCH, (), tmp_path) as (feed, _),
+    ):
+        feed(b"x")
+        raise OSError("disk")

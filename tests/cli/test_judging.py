@@ -65,11 +65,11 @@ def test_warnings_alone_are_allowed(sh: Shell, tmp_path: Path) -> None:
 def test_what_the_manifest_waives_is_shown_and_allowed(sh: Shell, tmp_path: Path) -> None:
     archive = template(tmp_path / "t", with_entries(Entry("./etc/x", mode=0o666)))
     files = TemplateFiles.beside(archive)
-    waived = {"waived": [{"rule": "world-writable", "reason": "a test", "paths": ["/etc/x"]}]}
+    waived = {"waived": [{"rule": "world-writable", "reason": "a\x1b[2Jtest", "paths": ["/etc/x"]}]}
     manifest = replace(Manifest.read(files.manifest), lint=waived)
     files.manifest.write_bytes(manifest.to_json())
     assert sh("lint", archive) == 0
-    assert "waived: world-writable (1): a test\n" in sh.out
+    assert "waived: world-writable (1): a?[2Jtest\n" in sh.out
     manifest = replace(manifest, lint={"waived": [{"rule": 1}]})
     files.manifest.write_bytes(manifest.to_json())
     assert sh("lint", archive) == 6

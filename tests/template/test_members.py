@@ -120,6 +120,7 @@ BAD: dict[str, Callable[[], bytes]] = {
     "an unknown kind": lambda: header("./x", b"Z") + END,
     "a volume": lambda: header("./x", b"V") + END,
     "a name too long": lambda: header("./" + "x/" * 3000) + END,
+    "a name too long in one step": lambda: header("./" + "x" * 256) + END,
     "a negative size": lambda: header("./x", pax_headers={"size": "-1024"}) + END,
     "more than fits": lambda: header("./x", pax_headers={"SCHILY.xattr.a": "x" * 3_900_000}) * 80,
 }

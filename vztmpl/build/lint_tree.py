@@ -8,7 +8,7 @@ from vztmpl.build.rules import matcher
 from vztmpl.template.members import Kind, Member
 from vztmpl.template.name import TemplateName
 
-_MAX_HOPS = 40
+_MAX_STEPS = 200
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")
 _DEBIAN_VERSION, _LSB_RELEASE = "etc/debian_version", "etc/lsb-release"
 _RELEASES = (*_OS_RELEASE, _DEBIAN_VERSION, _LSB_RELEASE)
@@ -28,6 +28,8 @@ class Tree:
         path = f"/{member.path}"
         if member.path and member.path in self._paths:
             yield Finding(rule="unsafe-name", path=path, detail="there already")
+        if member.path.rpartition("/")[0] in self._links:
+            yield Finding(rule="unsafe-name", path=path, detail="below a link")
         if member.kind is Kind.HARD_LINK and member.target not in self._paths:
             yield Finding(rule="unsafe-link", path=path, detail=f"to {member.target}")
         if member.kind is Kind.LINK:
@@ -51,45 +53,50 @@ class Tree:
 
     def _check_release(self, name: TemplateName) -> Iterator[Finding]:
         told = next((self._releases[path] for path in _OS_RELEASE if path in self._releases), b"")
-        fields = _fields(told)
-        if not self._leads_to("etc/os-release") or not fields.get("ID"):
+        release = _fields(told)
+        if not self._leads_to("etc/os-release") or not release.get("ID"):
             yield Finding(rule="os-release", path="/etc/os-release", detail="missing, or no ID")
-        elif not name.os.startswith(fields["ID"]):
-            detail = f"ID={fields['ID']}"
+        elif not name.os.startswith(release["ID"]):
+            detail = f"ID={release['ID']}"
             yield Finding(rule="other-release", path="/etc/os-release", detail=detail)
-        versions = {"etc/os-release": fields.get("VERSION_ID", "")}
         lsb = _fields(self._releases.get(_LSB_RELEASE, b""))
-        versions[_LSB_RELEASE] = lsb.get("DISTRIB_RELEASE", "")
-        if name.os == "debian":  # others that have the file mean the Debian they come from
-            versions[_DEBIAN_VERSION] = self._releases.get(_DEBIAN_VERSION, b"").decode(
-                "ascii", "replace"
-            )
+        debian = self._releases.get(_DEBIAN_VERSION, b"").decode(errors="replace").strip()
+        versions = {
+            "etc/os-release": release.get("VERSION_ID", ""),
+            _LSB_RELEASE: lsb.get("DISTRIB_RELEASE", ""),
+            # Others that have this file name the Debian that they come from
+            _DEBIAN_VERSION: debian if name.os == "debian" else "",
+        }
         for path, version in versions.items():
-            both_numbers = version[:1].isdigit() and name.version[:1].isdigit()
-            if both_numbers and not f"{version.strip()}.".startswith(f"{name.version}."):
-                yield Finding(rule="other-release", path=f"/{path}", detail=version.strip())
+            if _is_other(version, name.version):
+                yield Finding(rule="other-release", path=f"/{path}", detail=version)
 
     def _leads_to(self, path: str) -> bool:
         """Say whether something is at a path, its links followed as from inside the tree."""
-        left, done, hops = path.split("/")[::-1], list[str](), 0
-        while left:
+        left, done = path.split("/")[::-1], list[str]()
+        for _ in range(_MAX_STEPS):
+            if not left:
+                return True
             part = left.pop()
+            here = "/".join((*done, part))
             if part == "..":
                 done = done[:-1]
-            elif part not in ("", "."):
-                here = "/".join((*done, part))
-                target = self._links.get(here)
-                if target is None and here not in self._paths:
-                    return False
-                if target is None:
-                    done.append(part)
-                    continue
-                hops += 1
-                if hops > _MAX_HOPS:
-                    return False
+            elif part in ("", "."):
+                continue
+            elif (target := self._links.get(here)) is not None:
                 done = [] if target.startswith("/") else done
                 left += target.split("/")[::-1]
-        return True
+            elif here in self._paths:
+                done.append(part)
+            else:
+                return False
+        return False
+
+
+def _is_other(version: str, wanted: str) -> bool:
+    """Say whether a version is another one than the template's; words can't be compared."""
+    numbers = version[:1].isdigit() and wanted[:1].isdigit()
+    return numbers and not f"{version}.".startswith(f"{wanted}.")
 
 
 def _climbs_out(path: str, target: str) -> bool:

@@ -4,6 +4,7 @@ Memory stays bounded whatever is in it. ``tarfile`` alone would keep every membe
 header of any size into memory, and take a broken header for the end.
 """
 
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ _BLOCK = 1 << 18
 _MAX_HEADER_BYTES = 4 << 20
 _MAX_KEPT_BYTES = 256 << 20
 _KEPT_PER_MEMBER_BYTES = 200
-_MAX_PATH_BYTES = 4096
+_MAX_PATH = 4096
+_LONG_NAME = re.compile("[^/]{256}")
 _XATTR = "SCHILY.xattr."
 _ACL = "SCHILY.acl."
 
@@ -169,7 +171,7 @@ def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, archive: Path) -> Membe
     kind = _KINDS.get(info.type)
     if kind is None or info.issparse() or info.size < 0:
         raise ValueError(f"{info.name!r} is of an unknown kind")
-    if max(len(info.name), len(info.linkname)) > _MAX_PATH_BYTES:
+    if max(len(info.name), len(info.linkname)) > _MAX_PATH or _LONG_NAME.search(info.name):
         raise ValueError("a name longer than any file may have")
     return Member(
         path="" if info.name == "." else info.name.removeprefix("./"),

@@ -56,6 +56,8 @@ def command(
     )
     with progress.shown() as shown:
         manifest, files = build(resolved, out.absolute(), workshop, signing, shown)
+    if warnings := manifest.lint.get("warnings"):
+        click.echo(f"lint warnings: {warnings}; `vztmpl lint {files.archive}` shows them", err=True)
     if as_json:
         show_json(_described(manifest, files))
     else:

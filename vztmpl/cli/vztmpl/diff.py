@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vztmpl.cli import progress
-from vztmpl.cli.vztmpl.output import json_option, show_json
+from vztmpl.cli.vztmpl.output import json_option, show_json, show_lines
 from vztmpl.template.diff import Change, Difference, Entry, FileChange, Side, diff
 from vztmpl.template.members import Kind
 
@@ -38,7 +38,7 @@ def command(old: Path, new: Path, *, as_json: bool) -> int:
     if as_json:
         show_json(described(before, after, difference))
     else:
-        click.echo("\n".join(lines(before, after, difference)))
+        show_lines(lines(before, after, difference))
     return 0 if difference.same else 1
 
 
@@ -87,8 +87,7 @@ def _listed(changes: Sequence[FileChange]) -> Iterator[str]:
             yield "  … `--json` lists the rest"
             return
         more = f" and {inside} below" if inside else ""
-        path = "".join(letter if letter.isprintable() else "?" for letter in change.path)
-        yield f"  {_SIGNS[change.change]} {path}{more}{_detail(change)}"
+        yield f"  {_SIGNS[change.change]} {change.path}{more}{_detail(change)}"
 
 
 def _folded(changes: Sequence[FileChange]) -> Iterator[tuple[FileChange, int]]:

@@ -1,5 +1,6 @@
 """``vztmpl lint``: whether a template is fit for others."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -7,7 +8,7 @@ import click
 from vztmpl.build import lint
 from vztmpl.build.lint_rules import RULES
 from vztmpl.cli import progress
-from vztmpl.cli.vztmpl.output import json_option, show_json
+from vztmpl.cli.vztmpl.output import json_option, show_json, show_lines
 from vztmpl.errors import UsageError
 from vztmpl.template.manifest import Manifest, TemplateFiles
 from vztmpl.template.members import members
@@ -44,7 +45,7 @@ def command(file: Path | None, *, as_list: bool, as_json: bool) -> int:
     if as_json:
         show_json({"name": manifest.name, "serial": manifest.serial, **_described(report)})
     else:
-        _show(manifest.name, report)
+        show_lines(_lines(manifest.name, report))
     return 1 if report.errors else 0
 
 
@@ -71,16 +72,15 @@ def _described(report: lint.Report) -> dict[str, object]:
     return {**report.summary(), "findings": findings}
 
 
-def _show(name: str, report: lint.Report) -> None:
-    """Print findings rule by rule, then one line that counts them."""
+def _lines(name: str, report: lint.Report) -> Iterator[str]:
+    """Tell findings rule by rule, then count them."""
     for rule in (RULES[rule] for rule in RULES if report.counts.get(rule)):
-        click.echo(f"{rule.severity}: {rule.name}: {rule.reason}")
+        yield f"{rule.severity}: {rule.name}: {rule.reason}"
         shown = [finding for finding in report.findings if finding.rule == rule.name]
-        for finding in shown:
-            click.echo(f"    {finding.place}")
+        yield from (f"    {finding.place}" for finding in shown)
         if more := report.counts[rule.name] - len(shown):
-            click.echo(f"    and {more} more")
-        click.echo(f"    cure: {rule.cure}")
+            yield f"    and {more} more"
+        yield f"    cure: {rule.cure}"
     for waiver in report.waivers:
-        click.echo(f"waived: {waiver.rule} ({report.waived.get(waiver.rule, 0)}): {waiver.reason}")
-    click.echo(f"{name}: {report.total}")
+        yield f"waived: {waiver.rule} ({report.waived.get(waiver.rule, 0)}): {waiver.reason}"
+    yield f"{name}: {report.total}"

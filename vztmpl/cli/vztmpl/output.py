@@ -20,3 +20,9 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         click.echo("  ".join(cells).rstrip())
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Print lines that others chose the words of: nothing in them can command the terminal."""
+    for line in lines:
+        click.echo("".join(letter if letter.isprintable() else "?" for letter in line))
