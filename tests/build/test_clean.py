@@ -11,8 +11,8 @@ from vztmpl.build.clean import clean
 from vztmpl.build.leftovers import LEFTOVERS
 from vztmpl.build.lint import lint
 from vztmpl.template import archive
-from vztmpl.template.members import members
 from vztmpl.template.name import TemplateName
+from vztmpl.template.walk import walk
 
 pytestmark = pytest.mark.root
 _PROGRAMS = """
@@ -38,7 +38,7 @@ def found(tree: Path) -> set[str]:
     with packed_file.open("wb") as file:
         packed = archive.pack(tree, file, EPOCH)
     name = TemplateName.parse("tiny-1-x86_64")
-    report = lint(members(packed_file, packed.unpacked_bytes), name, EPOCH)
+    report = lint(walk(packed_file, packed.unpacked_bytes), name, EPOCH)
     return {rule.name for rule in LEFTOVERS} & set(report.counts)
 
 

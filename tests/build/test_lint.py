@@ -15,9 +15,9 @@ from vztmpl.build.lint_alongside import linting
 from vztmpl.build.lint_rules import RULES
 from vztmpl.build.rules import Severity, Waiver
 from vztmpl.errors import VerificationError, VztmplError
-from vztmpl.template.archive import opened
-from vztmpl.template.members import members
+from vztmpl.template.archive import decompressed
 from vztmpl.template.name import TemplateName
+from vztmpl.template.walk import walk
 
 NAME = TemplateName.parse("debian-12-x86_64-minimal")
 CAPABILITY = "\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0"
@@ -107,7 +107,7 @@ def pack(entries: Iterator[Entry] | list[Entry], target: Path, end: bytes = b"")
 def linted(tmp_path: Path, entries: list[Entry], *waived: Waiver, size: int = 0) -> Report:
     packed = tmp_path / "t.tar.zst"
     size_bytes = pack(entries, packed)
-    return lint(members(packed, size or size_bytes), NAME, EPOCH, waived)
+    return lint(walk(packed, size or size_bytes), NAME, EPOCH, waived)
 
 
 def test_a_good_template_breaks_no_rule(tmp_path: Path) -> None:
@@ -272,8 +272,8 @@ def test_linting_alongside_finds_the_same(tmp_path: Path) -> None:
     packed = tmp_path / "t.tar.zst"
     entries = with_entries(Entry("./etc/x", mode=0o666))
     pack(entries, packed)
-    with opened(packed) as tar, linting(NAME, EPOCH, (), packed) as (feed, report):
-        while piece := tar.read(1000):
+    with linting(NAME, EPOCH, (), packed) as (feed, report):
+        for piece in decompressed(packed):
             feed(piece)
     assert report.result() == linted(tmp_path, entries)
 

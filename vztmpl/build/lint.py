@@ -1,7 +1,7 @@
 """Lint: whether a finished template is fit for others, told from the members of its archive.
 
 ``lint_rules`` has the rules with their reasons. They are looked at once, in their order, as
-``template.members`` reads them: nothing is unpacked, and nothing that the archive says is believed.
+``template.walk`` reads them: nothing is unpacked, and nothing that the archive says is believed.
 """
 
 from collections import Counter
@@ -15,8 +15,8 @@ from vztmpl.build.lint_tree import Tree
 from vztmpl.build.rules import Severity, Waiver, matcher
 from vztmpl.errors import ConfigError, VerificationError, VztmplError
 from vztmpl.table import Table
-from vztmpl.template.members import Member
 from vztmpl.template.name import TemplateName
+from vztmpl.template.walk import Member
 
 _SHOWN_PER_RULE = 20
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vztmpl.build import lint_known
 from vztmpl.build.lint_rules import RULES
 from vztmpl.build.rules import matcher
-from vztmpl.template.members import Kind, Member
+from vztmpl.template.walk import Kind, Member
 
 _LAST_ID = 65535
 _SMALL_BYTES = 1 << 20

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from vztmpl.build.lint_members import Finding, is_plain
 from vztmpl.build.rules import matcher
-from vztmpl.template.members import Kind, Member
 from vztmpl.template.name import TemplateName
+from vztmpl.template.walk import Kind, Member
 
 _MAX_STEPS = 200
 _OS_RELEASE = ("etc/os-release", "usr/lib/os-release")

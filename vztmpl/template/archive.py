@@ -137,8 +137,14 @@ def extract(
 
 def decompressed(source: Readable, what: object) -> Iterator[bytes]:
     """Yield what is compressed in a file, in bounded pieces; VerificationError when damaged."""
-    with _reading(source, what) as tar:
-        yield from _chunks(tar)
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
+    with (
+        _damaged_is_unverified(what),
+        decompressor.stream_reader(
+            cast("IO[bytes]", source), read_across_frames=True, closefd=False
+        ) as reader,
+    ):
+        yield from _chunks(reader)
 
 
 def verified(
@@ -169,16 +175,6 @@ def recompressed(tar: Iterable[bytes], archive: IO[bytes]) -> Iterator[bytes]:
             yield chunk
 
 
-@contextmanager
-def opened(archive: Path) -> Iterator[IO[bytes]]:
-    """Yield the tar in an archive, to be read once; nothing about it is verified.
-
-    It may be as large as whoever made it liked: the reader has to know when to stop.
-    """
-    with archive.open("rb") as file, _reading(file, archive) as tar:
-        yield tar
-
-
 def sha256_of(path: Path) -> tuple[str, int]:
     """Return sha256 (hex) and size in bytes of a file."""
     with path.open("rb") as file:
@@ -189,18 +185,6 @@ def sha256_of(path: Path) -> tuple[str, int]:
 def library_version() -> str:
     """Return the version of libzstd, which decides the compressed bytes."""
     return ".".join(str(part) for part in zstandard.ZSTD_VERSION)
-
-
-@contextmanager
-def _reading(source: Readable, what: object) -> Iterator[IO[bytes]]:
-    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
-    with (
-        _damaged_is_unverified(what),
-        decompressor.stream_reader(
-            cast("IO[bytes]", source), read_across_frames=True, closefd=False
-        ) as reader,
-    ):
-        yield cast("IO[bytes]", reader)
 
 
 @contextmanager
@@ -223,7 +207,7 @@ def _refuse_devices(folder: Path) -> None:
                 )
 
 
-def _chunks(file: IO[bytes]) -> Iterator[bytes]:
+def _chunks(file: IO[bytes] | zstandard.ZstdDecompressionReader) -> Iterator[bytes]:
     while chunk := file.read(_CHUNK):
         yield chunk
 

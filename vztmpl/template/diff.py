@@ -12,7 +12,7 @@ from typing import Self
 
 from vztmpl.errors import VerificationError
 from vztmpl.template.manifest import Manifest, TemplateFiles
-from vztmpl.template.members import Kind, Member, members
+from vztmpl.template.walk import Kind, Member, walk
 
 _CHUNK = 1 << 20
 _MAX_KEPT = 10_000
@@ -157,7 +157,7 @@ def _changes(old: Side, new: Side, progress: Callable[[int], None] | None) -> It
 
 def _sorted(side: Side, progress: Callable[[int], None] | None) -> Iterator[tuple[_Key, Member]]:
     last: _Key = ()
-    for member in members(side.archive, side.manifest.unpacked_bytes, progress):
+    for member in walk(side.archive, side.manifest.unpacked_bytes, progress):
         key = tuple(member.path.encode(errors="surrogateescape").split(b"/"))
         if key <= last:
             hint = "it was not packed by vztmpl"

@@ -10,7 +10,7 @@ import click
 from vztmpl.cli import progress
 from vztmpl.cli.vztmpl.output import json_option, show_json, show_lines
 from vztmpl.template.diff import Change, Difference, Entry, FileChange, Side, diff
-from vztmpl.template.members import Kind
+from vztmpl.template.walk import Kind
 
 _SIGNS = {Change.ADDED: "+", Change.REMOVED: "-", Change.CHANGED: "~"}
 _SHOWN = 40

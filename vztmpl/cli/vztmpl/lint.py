@@ -11,8 +11,8 @@ from vztmpl.cli import progress
 from vztmpl.cli.vztmpl.output import json_option, show_json, show_lines
 from vztmpl.errors import UsageError
 from vztmpl.template.manifest import Manifest, TemplateFiles
-from vztmpl.template.members import members
 from vztmpl.template.name import TemplateName
+from vztmpl.template.walk import walk
 
 
 @click.command()
@@ -39,7 +39,7 @@ def command(file: Path | None, *, as_list: bool, as_json: bool) -> int:
     manifest = Manifest.read(files.manifest)
     with progress.shown() as shown:
         shown.phase(f"reading {file.name}", manifest.unpacked_bytes)
-        found = members(file, manifest.unpacked_bytes, shown.advance)
+        found = walk(file, manifest.unpacked_bytes, shown.advance)
         waivers = lint.waivers(manifest.lint, files.manifest)
         report = lint.lint(found, TemplateName.parse(manifest.name), manifest.epoch, waivers)
     if as_json:

@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, Protocol, Self, cast
+from typing import IO, Any, Self, cast
 
 from vztmpl.errors import VerificationError
-from vztmpl.template.archive import Progress, opened
+from vztmpl.template.archive import Progress, decompressed
 
-_BLOCK = 1 << 18
 _MAX_HEADER_BYTES = 4 << 20
 _MAX_KEPT_BYTES = 256 << 20
 _KEPT_PER_MEMBER_BYTES = 200
@@ -70,30 +69,21 @@ class Member:
     """Read so many more bytes of the content, as long as the next member is not asked for."""
 
 
-def members(
-    archive: Path, unpacked_bytes: int, progress: Progress | None = None
-) -> Iterator[Member]:
+def walk(archive: Path, unpacked_bytes: int, progress: Progress | None = None) -> Iterator[Member]:
     """Yield the members of an archive in their order; ``progress`` counts bytes of the tar.
 
     VerificationError when it is larger than ``unpacked_bytes``, damaged, or no tar that
     ``archive.pack`` could have written.
     """
-    with opened(archive) as stream:
-        yield from members_of(stream, unpacked_bytes, archive, progress)
+    with archive.open("rb") as file:
+        yield from walk_tar(decompressed(file, archive), unpacked_bytes, archive, progress)
 
 
-class Stream(Protocol):
-    """A tar that can be read once."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return the next piece, of any size; an empty one at the end."""
-
-
-def members_of(
-    stream: Stream, unpacked_bytes: int, where: Path, progress: Progress | None = None
+def walk_tar(
+    pieces: Iterator[bytes], unpacked_bytes: int, where: Path, progress: Progress | None = None
 ) -> Iterator[Member]:
-    """Do what ``members`` does with a tar that somebody else opened, and calls ``where``."""
-    source = _Source(stream, unpacked_bytes, where, progress)
+    """Do what ``walk`` does with a tar that comes in pieces of any size from ``where``."""
+    source = _Source(pieces, unpacked_bytes, where, progress)
     with _foreign_is_unverified(where), _tar(source) as tar:
         kept_bytes = 0
         while info := tar.next():
@@ -121,9 +111,9 @@ class _Source:
     """The tar as a file that refuses to give more than what is expected next."""
 
     def __init__(
-        self, stream: Stream, limit_bytes: int, archive: Path, progress: Progress | None
+        self, pieces: Iterator[bytes], limit_bytes: int, archive: Path, progress: Progress | None
     ) -> None:
-        self._stream = stream
+        self._pieces = pieces
         self._left = limit_bytes
         self._archive = archive
         self._progress = progress
@@ -133,8 +123,9 @@ class _Source:
         """Allow for the content of a member and the headers of the one behind it."""
         self._next = size_bytes + _MAX_HEADER_BYTES
 
-    def read(self, size: int) -> bytes:
-        chunk = self._stream.read(size)
+    def read(self, _: int) -> bytes:
+        """Return the next piece, however large: ``tarfile`` puts them together."""
+        chunk = next(self._pieces, b"")
         self._left -= len(chunk)
         self._next -= len(chunk)
         if self._left < 0:
@@ -164,7 +155,7 @@ class _Header(tarfile.TarInfo):
 
 def _tar(source: _Source) -> tarfile.TarFile:
     file = cast("IO[bytes]", source)
-    return tarfile.open(fileobj=file, mode="r|", bufsize=_BLOCK, tarinfo=_Header)
+    return tarfile.open(fileobj=file, mode="r|", tarinfo=_Header)
 
 
 def _member(tar: tarfile.TarFile, info: tarfile.TarInfo, archive: Path) -> Member:

@@ -15,7 +15,7 @@ from tests.fakes import EPOCH
 from vztmpl.errors import VerificationError
 from vztmpl.run import run
 from vztmpl.template import archive
-from vztmpl.template.members import Kind, Member, members
+from vztmpl.template.walk import Kind, Member, walk
 
 MB = 1 << 20
 
@@ -53,7 +53,7 @@ def pack(tmp_path: Path, tar: bytes) -> Path:
 
 
 def read(tmp_path: Path, tar: bytes, limit: int = 1 << 40) -> list[Member]:
-    return list(members(pack(tmp_path, tar), limit))
+    return list(walk(pack(tmp_path, tar), limit))
 
 
 @pytest.mark.root
@@ -74,7 +74,7 @@ def test_what_is_read_is_what_was_packed(tmp_path: Path) -> None:
     with (tmp_path / "t").open("wb") as file:
         packed = archive.pack(tree, file, EPOCH)
     found = {}
-    for member in members(tmp_path / "t", packed.unpacked_bytes):
+    for member in walk(tmp_path / "t", packed.unpacked_bytes):
         found[member.path] = (member, member.read(MB))
     assert set(found) == {
         "", "d", "d/file", "d/second", "link", "tool", "pipe", "n" * 200, os.fsdecode(b"\xff\n\\"),
@@ -133,7 +133,7 @@ def test_what_our_packer_can_not_have_made_is_refused_in_little_memory(
     packed = pack(tmp_path, made())
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(VerificationError):
-        list(members(packed, 1 << 40))
+        list(walk(packed, 1 << 40))
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 400_000
 
 
@@ -147,13 +147,13 @@ def test_no_more_is_read_than_the_manifest_says(tmp_path: Path) -> None:
 def test_reading_a_file_that_is_cut_short_is_refused_too(tmp_path: Path) -> None:
     packed = pack(tmp_path, header("./file", size=5000) + b"hello")
     with pytest.raises(VerificationError):
-        [member.read(MB) for member in members(packed, MB)]
+        [member.read(MB) for member in walk(packed, MB)]
 
 
 def test_progress_counts_every_byte(tmp_path: Path) -> None:
     tar = FILE * 3 + END
     told = list[int]()
-    list(members(pack(tmp_path, tar), len(tar), told.append))
+    list(walk(pack(tmp_path, tar), len(tar), told.append))
     assert sum(told) == len(tar)
 
 
