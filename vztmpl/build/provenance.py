@@ -15,10 +15,10 @@ from vztmpl.build.recipe import Recipe
 from vztmpl.template.archive import Packed
 from vztmpl.template.manifest import ARCHIVE_SUFFIX
 
-STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
-BUILD_TYPE = "urn:vztmpl:build:1"
-BUILDER = "urn:vztmpl:builder"
+_STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+_PREDICATE_TYPE = "https://slsa.dev/provenance/v1"
+_BUILD_TYPE = "urn:vztmpl:build:1"
+_BUILDER = "urn:vztmpl:builder"
 
 
 def provenance(
@@ -31,15 +31,15 @@ def provenance(
     """Return the statement; ``extras`` are the files, by name, that stand beside the archive."""
     name = str(recipe.name)
     statement = {
-        "_type": STATEMENT_TYPE,
+        "_type": _STATEMENT_TYPE,
         "subject": [
             _resource(f"{name}{ARCHIVE_SUFFIX}", packed.sha256),
             _resource(f"{name}{Path(ARCHIVE_SUFFIX).stem}", packed.digest),
         ],
-        "predicateType": PREDICATE_TYPE,
+        "predicateType": _PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {
-                "buildType": BUILD_TYPE,
+                "buildType": _BUILD_TYPE,
                 "externalParameters": {
                     "template": name,
                     "suite": recipe.suite,
@@ -49,7 +49,7 @@ def provenance(
                 "resolvedDependencies": [_resource("recipe", recipe.digest)],
             },
             "runDetails": {
-                "builder": {"id": BUILDER, "version": dict(tools)},
+                "builder": {"id": _BUILDER, "version": dict(tools)},
                 "byproducts": [
                     _resource(file, sha256(text).hexdigest()) for file, text in extras.items()
                 ],

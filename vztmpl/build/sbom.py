@@ -39,7 +39,7 @@ class Packages:
     """What is installed in a tree."""
 
     versions: Mapping[str, str]
-    """Of each package, ``name`` or ``name:arch``."""
+    """Of each package: ``name``, ``name:arch`` as dpkg says, or ``name.arch`` as rpm."""
     kind: str
     """Purl's word for them, as ``deb``."""
     upstreams: Mapping[str, str]
@@ -99,7 +99,7 @@ def _components(name: TemplateName, packages: Packages) -> Iterator[Component]:
 
 
 def _purl(name: TemplateName, package: str, version: str, packages: Packages) -> PackageURL:
-    plain, _, arch = package.partition(":")
+    plain, arch = _name_and_arch(package, packages.kind)
     qualifiers = {
         "arch": arch,
         "distro": f"{name.os}-{name.version}",
@@ -108,6 +108,14 @@ def _purl(name: TemplateName, package: str, version: str, packages: Packages) ->
     if packages.kind == "rpm" and ":" in version:
         qualifiers["epoch"], _, version = version.partition(":")
     return PackageURL(packages.kind, _namespace(name), plain, version, qualifiers)
+
+
+def _name_and_arch(package: str, kind: str) -> tuple[str, str]:
+    if kind == "rpm" and "." in package:
+        name, _, arch = package.rpartition(".")
+    else:
+        name, _, arch = package.partition(":")
+    return name, arch
 
 
 def _namespace(name: TemplateName) -> str:
