@@ -23,8 +23,8 @@ lxc.net.0.type = empty
 lxc.apparmor.profile = unconfined
 """
 _BOOT = """
-mount --make-rprivate /; mount --bind "$1" /mnt; set -- /mnt; touch /etc/subuid /etc/subgid
-mount --bind "$1/ids" /etc/subuid; mount --bind "$1/ids" /etc/subgid
+mount --make-rprivate /; mount --bind "$1" /mnt; set -- /mnt
+for file in /etc/subuid /etc/subgid; do [ ! -e $file ] || mount --bind "$1/ids" $file; done
 trap 'lxc-stop -P "$1" -n ve -k' EXIT
 lxc-start -P "$1" -n ve --daemon --logfile "$1/log" || { cat "$1/log"; exit 1; }
 i=0; until [ $((i+=1)) -gt 100 ] || lxc-attach -P "$1" -n ve -- \
