@@ -8,6 +8,7 @@ import pytest
 from tests.build.bench import KINDS, Bench, Publisher
 from tests.build.repositories import BUILT, VERSION
 from tests.fakes import alters, names_in
+from vztmpl.build.builder import bootstrapper_of, fill
 from vztmpl.errors import ConfigError
 from vztmpl.progress import Silent
 
@@ -69,3 +70,17 @@ def test_a_key_that_is_not_there_stops_it_before_it_begins(bench: Bench) -> None
         bench.fill(wanted)
     assert "put the key there" in caught.value.hint
     assert names_in(bench.tree) == []
+
+
+SCRIPT = """
+[[scripts]]
+at = "bootstrap"
+run = "[ ! -e /usr/share/hello ] && echo early >/etc/early"
+"""
+
+
+def test_scripts_at_bootstrap_run_before_the_packages_come(bench: Bench) -> None:
+    wanted = bench.recipe(SCRIPT)
+    fill(bootstrapper_of(wanted), wanted, bench.tree, Silent())
+    assert (bench.tree / "etc/early").read_text() == "early\n"
+    assert (bench.tree / "usr/share/hello").exists()

@@ -163,7 +163,9 @@ def test_a_locale_is_made_where_the_distribution_makes_them(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("manager", "wanted_calls"),
     [
-        ("systemctl", ["systemctl --quiet enable a b", "systemctl --quiet disable c"]),
+        ("systemctl", [
+            "systemctl --quiet enable a b", "systemctl --quiet disable c.service d@1.service"
+        ]),
         ("rc-update", ["rc-update add a default", "rc-update add b default", "rc-update del c"]),
         (
             "update-rc.d",
@@ -176,7 +178,12 @@ def test_services_are_set_by_what_starts_them(
     tree: Path, manager: str, wanted_calls: list[str]
 ) -> None:
     program(tree, manager)
-    apply(tree, '[[services]]\nenable = ["a", "b"]\ndisable = ["c"]\n')
+    units = tree / "usr/lib/systemd/system"
+    units.mkdir(parents=True)
+    (units / "c.service").touch()
+    (units / "d@.service").touch()
+    off = "c" if manager != "systemctl" else 'nowhere.timer", "c.service", "d@1.service'
+    apply(tree, f'[[services]]\nenable = ["a", "b"]\ndisable = ["{off}"]\n')
     assert calls(tree) == wanted_calls
 
 

@@ -108,7 +108,7 @@ def build(
         for file in (*files.all, *files.extras):
             remove_abandoned(file)
         progress.phase(f"bootstrapping with {bootstrapper.program}")
-        _fill(bootstrapper, recipe, tree, progress)
+        fill(bootstrapper, recipe, tree, progress)
         epoch = bootstrapper.epoch(tree) if fixed_epoch is None else fixed_epoch
         progress.phase("customising")
         customise(recipe, tree, epoch, progress)
@@ -163,7 +163,7 @@ def bootstrapper_of(recipe: Recipe) -> Bootstrapper:
         raise ConfigError(recipe.name, "bootstrapper", problem) from error
 
 
-def _fill(bootstrapper: Bootstrapper, recipe: Recipe, tree: Path, progress: Progress) -> None:
+def fill(bootstrapper: Bootstrapper, recipe: Recipe, tree: Path, progress: Progress) -> None:
     """Bootstrap in one go, or around the scripts that have to run before the packages come."""
     if all(script.stage is not Stage.BOOTSTRAP for script in recipe.parts.scripts):
         bootstrapper.bootstrap(recipe, tree, progress)

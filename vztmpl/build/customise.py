@@ -11,8 +11,19 @@ from vztmpl.progress import Progress
 
 _SET_SERVICES = """
 verb=$1; shift
+there() {
+  case $1 in *@*) set -- "${1%%@*}@.${1##*.}";; esac
+  for folder in /etc /usr/local/lib /usr/lib /lib; do
+    [ ! -e "$folder/systemd/system/$1" ] || return 0
+  done
+  return 1
+}
 if command -v systemctl >/dev/null; then
-  systemctl --quiet "$verb" "$@"
+  for unit; do  # what is not there needs no disabling; some versions of systemctl fail at it
+    shift
+    if [ "$verb" != disable ] || there "$unit"; then set -- "$@" "$unit"; fi
+  done
+  [ $# -eq 0 ] || systemctl --quiet "$verb" "$@"
   exit
 fi
 for service; do

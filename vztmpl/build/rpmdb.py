@@ -17,9 +17,9 @@ _OTHER_PLACE = "var/lib/rpm"
 _FORMAT = "%{NAME}.%{ARCH}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\t%{BUILDTIME}\\n"
 _TAKE_OVER = """
 rm -rf "/$1"
-mkdir -p "$(rpm --eval '%{_dbpath}')"
-rpmdb --initdb
-rpmdb --importdb
+mkdir -p "$(/usr/bin/rpm --eval '%{_dbpath}')"
+/usr/bin/rpmdb --initdb
+/usr/bin/rpmdb --importdb
 """
 
 
@@ -41,7 +41,7 @@ def rows(tree: Path) -> list[tuple[str, str, int]]:
     """Return the installed packages as (name.arch, version, built at); keys are none."""
     query = ["-qa", "--queryformat", _FORMAT]
     if _has_rpm(tree):
-        listed = run_inside(tree, ["rpm", *query])
+        listed = run_inside(tree, ["/usr/bin/rpm", *query])
     else:
         listed = run(confined([*_host_rpm("rpm", tree), *query]))
     cells = (line.split("\t") for line in sorted(listed.splitlines()))
