@@ -130,15 +130,15 @@ def launch(
         raise CommandError(words, status, output.read_text(errors="replace"))
 
 
-def confined(argv: Sequence[str | Path]) -> list[str]:
-    """Wrap a command in pid and mount namespaces of its own.
+def confined(argv: Sequence[str | Path], *, network: bool = True) -> list[str]:
+    """Wrap a command in pid and mount namespaces of its own, and maybe one without a network.
 
     Nothing that it starts outlives it, and all of it dies with us, however we die. Package
     scripts start daemons that would otherwise hold our pipes open for ever.
     """
     keep = ["setpriv", "--pdeathsig=KILL", "--"]
-    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
-    return [*keep, *own, *_texts(argv)]
+    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    return [*keep, *own, *([] if network else ["--net"]), "--", *_texts(argv)]
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

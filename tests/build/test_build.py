@@ -32,6 +32,7 @@ bootstrapper = "mmdebstrap"
 sets = ["minimal"]
 releases = { 1 = "one" }
 architectures = { x86_64 = "amd64" }
+metadata = { maintainer = "Ada" }
 
 [[files]]
 path = "/etc/deep/motd"
@@ -101,6 +102,7 @@ def test_a_build_gives_a_template_that_says_what_it_is(place: Path, signer: Sign
     }  # fmt: skip
     assert (told["name"], told["digest"]) == (manifest.name, manifest.digest)
     assert manifest.packages == {"dash:amd64": "0.5"}
+    assert manifest.metadata == {"maintainer": "Ada"}
     assert manifest.tools["mmdebstrap"] == "1.2.3"
     assert manifest.epoch == 1768039200
     signature = Path(told["signature"]).read_bytes()

@@ -10,6 +10,7 @@ from tests.build.bench import KINDS, Bench, Publisher
 from tests.build.repositories import BUILT
 from vztmpl.build import rpmdb
 from vztmpl.build.dnf import Dnf
+from vztmpl.progress import Silent
 
 pytestmark = pytest.mark.root
 
@@ -35,3 +36,7 @@ def test_the_trees_own_rpm_writes_it_where_it_looks_for_it(
     assert (tree / "var/lib/rpm/rpmdb.sqlite").exists()
     assert Dnf().packages(tree)["hello.x86_64"] == "1.5-1"
     assert Dnf().epoch(tree) == BUILT
+    changed = bench.recipe('[[packages]]\ninstall = ["unwanted"]\nremove = ["hello"]\n')
+    Dnf().install(changed, tree, Silent())
+    assert not (tree / rpmdb.PLACE).exists()
+    assert {*Dnf().packages(tree)} == {"base.x86_64", "unwanted.x86_64"}

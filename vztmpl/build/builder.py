@@ -141,6 +141,7 @@ def build(
                 description=recipe.description,
                 recipe=recipe.digest,
                 packages=packages,
+                metadata=recipe.parts.metadata,
                 tools=tools,
                 files={name: sha256(text).hexdigest() for name, text in extras.items()},
                 lint=report.summary(),

@@ -48,6 +48,7 @@ class Dnf:
         ):
             work = Path(folder)
             _configure(recipe, work)
+            rpmdb.take_back(tree, work)
             verbs = {"install": recipe.parts.packages, "remove": recipe.parts.remove}
             for verb, packages in verbs.items():
                 if packages:

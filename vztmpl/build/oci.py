@@ -53,7 +53,7 @@ class Oci(Rootfs):
             run(confined(copy_command(image, layout, arch)), on_line=progress.note)
             rootfs = Path(folder, "rootfs")
             unpack = ["umoci", "raw", "unpack", f"--image={layout}:image", str(rootfs)]
-            run(confined(unpack), on_line=progress.note)
+            run(confined(unpack, network=False), on_line=progress.note)
             tree.rmdir()
             rootfs.rename(tree)
         self.install(recipe, tree, progress)

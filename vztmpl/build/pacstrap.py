@@ -106,8 +106,8 @@ def _populate(keyring: Path, work: Path) -> None:
     pacman-key does it from an installed NAME.gpg, NAME-trusted and NAME-revoked, within seconds.
     """
     pacman_key = ["pacman-key", f"--gpgdir={work}/gnupg", f"--config={work}/pacman.conf"]
-    run(confined([*pacman_key, "--init"]))
-    run(confined([*pacman_key, "--populate", keyring.stem]))
+    run(confined([*pacman_key, "--init"], network=False))
+    run(confined([*pacman_key, "--populate", keyring.stem], network=False))
 
 
 def _run(argv: Sequence[str], progress: Progress) -> None:

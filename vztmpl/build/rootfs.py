@@ -64,7 +64,7 @@ def unpack(recipe: Recipe, tree: Path, progress: Progress) -> None:
         during(f"bootstrapping {recipe.name}"),
     ):
         file = fetch(the_source(recipe), Path(folder), progress)
-        run(confined(command(file, tree)), on_line=progress.note)
+        run(confined(command(file, tree), network=False), on_line=progress.note)
 
 
 def command(file: Path, tree: Path) -> list[str]:

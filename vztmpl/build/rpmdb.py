@@ -15,12 +15,18 @@ from vztmpl.run import confined, piped, run
 PLACE = "usr/lib/sysimage/rpm"
 _OTHER_PLACE = "var/lib/rpm"
 _FORMAT = "%{NAME}.%{ARCH}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\t%{BUILDTIME}\\n"
-_TAKE_OVER = """
+_OWN_IMPORT = """
 rm -rf "/$1"
 mkdir -p "$(/usr/bin/rpm --eval '%{_dbpath}')"
 /usr/bin/rpmdb --initdb
 /usr/bin/rpmdb --importdb
 """
+_OWN_EXPORT = """
+/usr/bin/rpmdb --exportdb
+rm -rf "$(/usr/bin/rpm --eval '%{_dbpath}')"
+"""
+_HOST_IMPORT = 'export=$1; shift; "$@" --initdb; exec "$@" --importdb <"$export"'
+_HOST_EXPORT = 'export=$1; shift; exec "$@" --exportdb >"$export"'
 
 
 def place(tree: Path) -> str:
@@ -43,7 +49,7 @@ def rows(tree: Path) -> list[tuple[str, str, int]]:
     if _has_rpm(tree):
         listed = run_inside(tree, ["/usr/bin/rpm", *query])
     else:
-        listed = run(confined([*_host_rpm("rpm", tree), *query]))
+        listed = run(confined([*_host_rpm("rpm", tree), *query], network=False))
     cells = (line.split("\t") for line in sorted(listed.splitlines()))
     return [
         (name, version, int(built))
@@ -52,17 +58,34 @@ def rows(tree: Path) -> list[tuple[str, str, int]]:
     ]
 
 
+def take_back(tree: Path, work: Path) -> None:
+    """Turn what ``hand_over`` did around, so that the host's rpm can go on."""
+    if not _has_rpm(tree) or not place(tree):
+        return
+    with during("taking the database back from the tree's own rpm"):
+        with (
+            (work / "rpmdb").open("wb") as export,
+            piped(inside(tree, ["sh", "-euc", _OWN_EXPORT])) as exported,
+        ):
+            copyfileobj(exported, export)
+        (tree / PLACE).mkdir(parents=True, exist_ok=True)
+        _host_rpmdb(_HOST_IMPORT, tree, work)
+
+
 def hand_over(tree: Path, work: Path) -> None:
     """Let the tree's own rpm, if there is one, write the database in its place and format."""
     if not _has_rpm(tree):
         return
-    export = work / "rpmdb"
     with during("handing the database over to the tree's own rpm"):
-        keep = ["sh", "-c", 'file=$1; shift; exec "$@" >"$file"', "sh", str(export)]
-        run(confined([*keep, *_host_rpm("rpmdb", tree), "--exportdb"]))
-        take = inside(tree, ["sh", "-euc", _TAKE_OVER, "sh", PLACE])
-        with export.open("rb") as exported, piped(take, feed=True) as pipe:
-            copyfileobj(exported, pipe)
+        _host_rpmdb(_HOST_EXPORT, tree, work)
+        take = inside(tree, ["sh", "-euc", _OWN_IMPORT, "sh", PLACE])
+        with (work / "rpmdb").open("rb") as export, piped(take, feed=True) as pipe:
+            copyfileobj(export, pipe)
+
+
+def _host_rpmdb(script: str, tree: Path, work: Path) -> None:
+    words = ["sh", "-euc", script, "sh", str(work / "rpmdb"), *_host_rpm("rpmdb", tree)]
+    run(confined(words, network=False))
 
 
 def _host_rpm(program: str, tree: Path) -> list[str]:

@@ -37,16 +37,8 @@ class Zypper:
             during(f"bootstrapping {recipe.name}"),
         ):
             work = Path(folder)
-            rpmdb.write_macros(work)
-            (work / "zypp.conf").write_text(f"[main]\narch = {recipe.arch}\n")
-            environment = {"HOME": str(work), "ZYPP_CONF": str(work / "zypp.conf")}
-            for key in write_repositories(recipe, work):
-                run(
-                    confined(
-                        ["rpm", f"--root={tree}", f"--dbpath=/{rpmdb.PLACE}", "--import", key]
-                    ),
-                    env=environment,
-                )
+            rpmdb.take_back(tree, work)
+            environment = _configure(recipe, tree, work)
             verbs = {
                 "refresh": [],
                 "install": ["--no-recommends", "--", *recipe.parts.packages],
@@ -54,11 +46,8 @@ class Zypper:
             }
             for verb, words in verbs.items():
                 if verb == "refresh" or words[-1] != "--":
-                    run(
-                        confined([*command(recipe, tree, work), verb, *words]),
-                        env=environment,
-                        on_line=progress.note,
-                    )
+                    argv = [*command(recipe, tree, work), verb, *words]
+                    run(confined(argv), env=environment, on_line=progress.note)
             rpmdb.hand_over(tree, work)
 
     def packages(self, tree: Path) -> dict[str, str]:
@@ -84,3 +73,14 @@ def command(recipe: Recipe, tree: Path, work: Path) -> list[str]:
         f"--cache-dir={work}/cache",
         f"--releasever={recipe.suite}",
     ]
+
+
+def _configure(recipe: Recipe, tree: Path, work: Path) -> dict[str, str]:
+    """Write zypper's configuration, import the keys; return the environment that names both."""
+    rpmdb.write_macros(work)
+    (work / "zypp.conf").write_text(f"[main]\narch = {recipe.arch}\n")
+    environment = {"HOME": str(work), "ZYPP_CONF": str(work / "zypp.conf")}
+    rpm = ["rpm", f"--root={tree}", f"--dbpath=/{rpmdb.PLACE}", "--import"]
+    for key in write_repositories(recipe, work):
+        run(confined([*rpm, str(key)], network=False), env=environment)
+    return environment

@@ -46,6 +46,8 @@ class Manifest:
     """sha256 (hex) of the resolved recipe."""
     packages: Mapping[str, str] = field(default_factory=dict)
     """Package name (with ``:arch`` where the package manager says so) to version."""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """What else the recipe says of the template."""
     tools: Mapping[str, str] = field(default_factory=dict)
     """Versions of what made it: vztmpl, the bootstrapper, tar, libzstd."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -94,6 +96,7 @@ class Manifest:
             description=table.take("description", str, ""),
             recipe=table.take("recipe", str, ""),
             packages=table.take("packages", dict, {}),
+            metadata=table.take("metadata", dict, {}),
             tools=table.take("tools", dict, {}),
             files=_files(table),
             lint=table.take("lint", dict, {}),
