@@ -1,7 +1,9 @@
 """One contract for all bootstrappers: real programs on small signed repositories of our own."""
 
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -9,7 +11,10 @@ from tests.build.bench import KINDS, Bench, Publisher
 from tests.build.repositories import BUILT, VERSION
 from tests.fakes import alters, names_in
 from vztmpl.build.builder import bootstrapper_of, fill
-from vztmpl.errors import ConfigError
+from vztmpl.build.dnf import Dnf
+from vztmpl.build.pacstrap import Pacstrap
+from vztmpl.build.zypper import Zypper
+from vztmpl.errors import ConfigError, VztmplError
 from vztmpl.progress import Silent
 
 pytestmark = pytest.mark.root
@@ -84,3 +89,24 @@ def test_scripts_at_bootstrap_run_before_the_packages_come(bench: Bench) -> None
     fill(bootstrapper_of(wanted), wanted, bench.tree, Silent())
     assert (bench.tree / "etc/early").read_text() == "early\n"
     assert (bench.tree / "usr/share/hello").exists()
+
+
+@pytest.mark.parametrize("resolver", [Pacstrap(), Dnf(), Zypper()])
+def test_what_would_be_installed_is_known_before(
+    resolver: Pacstrap | Dnf | Zypper, tmp_path: Path, published_now: Publisher
+) -> None:
+    bench = Bench(resolver.program, KINDS[resolver.program], published_now, tmp_path)
+    resolved = resolver.resolve(bench.recipe(), Silent())
+    (base, hello) = resolved.packages
+    assert (base.name, hello.name, hello.version, hello.arch) == (
+        "base",
+        "hello",
+        VERSION,
+        "x86_64",
+    )
+    assert resolved.epoch == BUILT
+    with urlopen(hello.url) as answer:
+        assert sha256(answer.read()).hexdigest() == hello.sha256
+    with pytest.raises(VztmplError) as caught:
+        resolver.resolve(bench.recipe('[[packages]]\ninstall = ["nowhere"]\n'), Silent())
+    assert "nowhere" in getattr(caught.value, "tail", "")

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vztmpl.build import installed, rpmdb
+from vztmpl.build import installed, rpm_metadata, rpmdb
 from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import require_keys, write_key
+from vztmpl.build.package import Resolved
 from vztmpl.build.parts import Checked, Repository, Stage
 from vztmpl.build.recipe import Recipe
-from vztmpl.errors import ConfigError, during
+from vztmpl.errors import CommandError, ConfigError, during
 from vztmpl.progress import Progress
 from vztmpl.run import confined, run
 
@@ -23,7 +24,9 @@ install_weak_deps=False
 plugins=0
 reposdir={work}/repos
 varsdir={work}/none
+zchunk=False
 """
+_ONLY_ASK = ("--assumeno", "--debugsolver")  # writes debugdata/rpms/solver.result
 
 
 class Dnf:
@@ -35,6 +38,30 @@ class Dnf:
         """Refuse, before anything is touched, what can't be done."""
         require_repositories(recipe)
         require_runnable(recipe.name)
+
+    def resolve(self, recipe: Recipe, progress: Progress) -> Resolved:
+        """Find out which packages would be installed now into an empty tree."""
+        with (
+            TemporaryDirectory(prefix="vztmpl-dnf-") as folder,
+            during(f"resolving the packages of {recipe.name}"),
+        ):
+            work, root = Path(folder), Path(folder, "root")
+            _configure(recipe, work)
+            environment = {"HOME": str(work)}
+            fetch = command(recipe, root, work, "makecache", [])
+            run(confined(fetch), env=environment, on_line=progress.note)
+            ask = command(recipe, root, work, "install", recipe.parts.packages, *_ONLY_ASK)
+            there = ["sh", "-c", 'cd "$1"; shift; exec "$@"', "sh", str(work)]
+            said = run(confined([*there, *ask]), env=environment, ok=(0, 1))
+            if "Operation aborted" not in said:
+                raise CommandError(ask, 1, said)
+            solved = (work / "debugdata/rpms/solver.result").read_text()
+            cache, names = root / "var/cache/dnf", [one.name for one in recipe.parts.repositories]
+            return rpm_metadata.resolved(
+                {line.split()[1].rpartition("@")[0] for line in solved.splitlines()},
+                {name: next(cache.glob(f"{name}-{'[0-9a-f]' * 16}")) for name in names},
+                {one.name: one.url for one in recipe.parts.repositories},
+            )
 
     def bootstrap(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
         """Install the recipe's packages into the empty folder ``tree``."""
@@ -89,7 +116,7 @@ def require_repositories(recipe: Recipe) -> None:
 
 
 def command(
-    recipe: Recipe, tree: Path, work: Path, verb: str, packages: Sequence[str]
+    recipe: Recipe, tree: Path, work: Path, verb: str, packages: Sequence[str], *options: str
 ) -> list[str]:
     """Return the argv of dnf; ``work`` holds its configuration."""
     return [
@@ -100,6 +127,7 @@ def command(
         f"--installroot={tree}",
         f"--releasever={recipe.suite}",
         f"--forcearch={recipe.arch}",
+        *options,
         "--",
         *packages,
     ]

@@ -56,13 +56,16 @@ def release_date(tree: Path) -> int:
     return max((int(parsedate_to_datetime(date).timestamp()) for date in dates), default=0)
 
 
+def pacman_entry(desc: str) -> dict[str, str]:
+    """Read an entry of pacman's databases: ``%KEY%``, its first value (alpm's be_local.c)."""
+    return dict(re.findall(r"^%(\w+)%\n(.*)$", desc, re.MULTILINE))
+
+
 def _pacman(tree: Path) -> Iterator[dict[str, str]]:
-    """Read pacman's local database: ``%NAME%``, the value, an empty line (alpm's be_local.c)."""
-    keys = {"NAME": "name", "VERSION": "version", "BUILDDATE": "built"}
     if (tree / _PACMAN).is_dir():
         for desc in _text(tree, f"/{_PACMAN}/*/desc").split("%NAME%")[1:]:
-            found = re.findall(r"^%(\w+)%\n(.*)$", f"%NAME%{desc}", re.MULTILINE)
-            yield {keys[key]: value for key, value in found if key in keys}
+            entry = pacman_entry(f"%NAME%{desc}")
+            yield {"name": entry["NAME"], "version": entry["VERSION"], "built": entry["BUILDDATE"]}
 
 
 def _apk(tree: Path) -> Iterator[dict[str, str]]:

@@ -4,6 +4,7 @@ None of the host's configuration is read: repositories, keyring and hooks are th
 """
 
 import re
+import tarfile
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from vztmpl.build import installed
 from vztmpl.build.dnf import require_repositories
 from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import make_keyring, write_key
+from vztmpl.build.package import Package, Resolved
 from vztmpl.build.parts import Checked, Repository
 from vztmpl.build.recipe import Recipe
 from vztmpl.errors import CommandError, during
@@ -36,6 +38,22 @@ class Pacstrap:
         """Refuse, before anything is touched, what can't be done."""
         require_repositories(recipe)
         require_runnable(recipe.name)
+
+    def resolve(self, recipe: Recipe, progress: Progress) -> Resolved:
+        """Find out which packages would be installed now into an empty tree."""
+        with (
+            TemporaryDirectory(prefix="vztmpl-pacman-") as folder,
+            during(f"resolving the packages of {recipe.name}"),
+        ):
+            work, root = Path(folder), Path(folder, "root")
+            (root / "var/lib/pacman").mkdir(parents=True)
+            _configure(recipe, root, work)
+            pacman = ["pacman", f"--config={work}/pacman.conf", f"--root={root}", "--noconfirm"]
+            run(confined([*pacman, "--sync", "--refresh"]), on_line=progress.note)
+            ask = ["--sync", "--print", "--print-format", "package %r/%n %l", "--"]
+            said = run(confined([*pacman, *ask, *recipe.parts.packages], network=False))
+            wanted = [line.split()[1:] for line in said.splitlines() if line.startswith("package ")]
+            return _resolved(dict(wanted), root / "var/lib/pacman/sync", recipe)
 
     def bootstrap(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
         """Install the recipe's packages into the empty folder ``tree``."""
@@ -114,3 +132,30 @@ def _run(argv: Sequence[str], progress: Progress) -> None:
     said = run(confined(argv), on_line=progress.note)
     if any(words in said for words in _IGNORED):
         raise CommandError(argv, 1, said, hint="the script of a package failed")
+
+
+def _resolved(urls: dict[str, str], databases: Path, recipe: Recipe) -> Resolved:
+    """Look up ``repository/package`` in the databases that pacman has fetched and verified."""
+    found: dict[str, dict[str, str]] = {}
+    for one in recipe.parts.repositories:
+        with tarfile.open(databases / f"{one.name}.db") as database:
+            for member in database:
+                if member.name.endswith("/desc") and (file := database.extractfile(member)):
+                    entry = installed.pacman_entry(file.read().decode())
+                    found[f"{one.name}/{entry['NAME']}"] = entry
+    entries = {name: found[name] for name in sorted(urls)}
+    packages = tuple(
+        Package(
+            name=entry["NAME"],
+            version=entry["VERSION"],
+            arch=entry["ARCH"],
+            sha256=entry.get("SHA256SUM", ""),
+            url=urls[name],
+        )
+        for name, entry in entries.items()
+    )
+    return Resolved(
+        layers=(packages,),
+        epoch=max(int(entry["BUILDDATE"]) for entry in entries.values()),
+        sources=tuple(one.url for one in recipe.parts.repositories),
+    )

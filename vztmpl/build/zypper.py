@@ -4,16 +4,20 @@ None of the host's configuration is read. zypper is never told to accept keys by
 the recipe are imported before it sees a repository, and it trusts no others.
 """
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from vztmpl.build import installed, rpmdb
+from vztmpl.build import installed, rpm_metadata, rpmdb
 from vztmpl.build.dnf import require_repositories, write_repositories
 from vztmpl.build.foreign import require_runnable
+from vztmpl.build.package import Resolved
 from vztmpl.build.recipe import Recipe
 from vztmpl.errors import during
 from vztmpl.progress import Progress
 from vztmpl.run import confined, run
+
+_SOLVABLE = re.compile(r'<solvable type="package" name="([^"]+)" edition="([^"]+)" arch="([^"]+)"')
 
 
 class Zypper:
@@ -25,6 +29,26 @@ class Zypper:
         """Refuse, before anything is touched, what can't be done."""
         require_repositories(recipe)
         require_runnable(recipe.name)
+
+    def resolve(self, recipe: Recipe, progress: Progress) -> Resolved:
+        """Find out which packages would be installed now into an empty tree."""
+        with (
+            TemporaryDirectory(prefix="vztmpl-zypper-") as folder,
+            during(f"resolving the packages of {recipe.name}"),
+        ):
+            work, root = Path(folder), Path(folder, "root")
+            root.mkdir()
+            environment = _configure(recipe, root, work)
+            zypper = command(recipe, root, work)
+            run(confined([*zypper, "refresh"]), env=environment, on_line=progress.note)
+            ask = ["--xmlout", "install", "--dry-run", "--no-recommends", "--"]
+            said = run(confined([*zypper, *ask, *recipe.parts.packages]), env=environment)
+            raw = work / "cache/raw"
+            return rpm_metadata.resolved(
+                {f"{name}-{edition}.{arch}" for name, edition, arch in _SOLVABLE.findall(said)},
+                {one.name: raw / one.name for one in recipe.parts.repositories},
+                {one.name: one.url for one in recipe.parts.repositories},
+            )
 
     def bootstrap(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
         """Install the recipe's packages into the empty folder ``tree``."""
