@@ -1,6 +1,7 @@
 """One contract for all bootstrappers: real programs on small signed repositories of our own."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from urllib.request import urlopen
@@ -9,12 +10,13 @@ import pytest
 
 from tests.build.bench import KINDS, Bench, Publisher
 from tests.build.repositories import BUILT, VERSION
-from tests.fakes import alters, names_in
+from tests.fakes import alters, answers, names_in
 from vztmpl.build.builder import bootstrapper_of, fill
 from vztmpl.build.dnf import Dnf
 from vztmpl.build.pacstrap import Pacstrap
 from vztmpl.build.zypper import Zypper
 from vztmpl.errors import ConfigError, VztmplError
+from vztmpl.files import remove_tree
 from vztmpl.progress import Silent
 
 pytestmark = pytest.mark.root
@@ -110,3 +112,24 @@ def test_what_would_be_installed_is_known_before(
     with pytest.raises(VztmplError) as caught:
         resolver.resolve(bench.recipe('[[packages]]\ninstall = ["nowhere"]\n'), Silent())
     assert "nowhere" in getattr(caught.value, "tail", "")
+
+
+METADATA_SIGNATURES = ("/repomd.xml.asc", "/one.db.sig")
+
+
+@pytest.mark.parametrize("name", ["pacstrap", "dnf", "zypper"])
+@pytest.mark.parametrize("check", ["packages", "metadata"])
+def test_one_signature_is_enough_to_refuse_another_key(
+    name: str, check: str, tmp_path: Path, published_now: Publisher
+) -> None:
+    kind = replace(KINDS[name], origin=f'{KINDS[name].origin}check = "{check}"\n')
+    if check == "packages":
+        published_now.server.faults.update(dict.fromkeys(METADATA_SIGNATURES, answers(404)))
+    (tmp_path / "work/tree").mkdir(parents=True)
+    bench = Bench(name, kind, published_now, tmp_path)
+    bench.refused(bench.recipe(key=published_now.other_key))
+    assert not (bench.tree / "usr/share/hello").exists()
+    remove_tree(bench.tree)
+    bench.tree.mkdir()
+    bench.fill(bench.recipe())
+    assert (bench.tree / "usr/share/hello").exists()
