@@ -1,5 +1,6 @@
 """One contract for all bootstrappers: real programs on small signed repositories of our own."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -133,3 +134,27 @@ def test_one_signature_is_enough_to_refuse_another_key(
     bench.tree.mkdir()
     bench.fill(bench.recipe())
     assert (bench.tree / "usr/share/hello").exists()
+
+
+CLEANED = ("run", "var/cache", "var/lib/dnf", "var/log")
+
+
+@pytest.mark.parametrize("name", ["pacstrap", "dnf", "zypper"])
+def test_the_same_packages_give_the_same_tree(
+    name: str, tmp_path: Path, published_now: Publisher
+) -> None:
+    found = []
+    for number in ("1", "2"):
+        (tmp_path / number / "work/tree").mkdir(parents=True)
+        bench = Bench(name, KINDS[name], published_now, tmp_path / number)
+        bench.fill(bench.recipe())
+        files = {str(path.relative_to(bench.tree)): path for path in bench.tree.rglob("*")}
+        found.append(
+            {
+                name: path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+                for name, path in files.items()
+                if not name.startswith(CLEANED)
+            }
+        )
+        time.sleep(1.1)
+    assert found[0] == found[1]

@@ -1,11 +1,16 @@
+import os
 import re
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from vztmpl.build import recipe
+from vztmpl.build.builder import bootstrapper_of
 from vztmpl.build.parts import Stage
-from vztmpl.errors import ConfigError, NotFoundError
+from vztmpl.build.programs import require_programs
+from vztmpl.errors import ConfigError, NotFoundError, VztmplError
 from vztmpl.settings import shipped
 
 GOOD = """\
@@ -187,8 +192,20 @@ def test_a_template_that_nobody_makes_is_answered_with_near_ones(folder: Path, n
     assert "tiny-1-x86_64-minimal" in caught.value.hint
 
 
-def test_every_recipe_that_we_ship_resolves() -> None:
-    names = recipe.names(shipped("recipes"))
-    assert "debian-13-x86_64-minimal" in names
-    for name in names:
-        assert recipe.resolve(shipped("recipes"), name).parts.packages
+@pytest.mark.parametrize("name", recipe.names(shipped("recipes")))
+def test_every_recipe_that_we_ship_could_be_built_with_its_keys(name: str) -> None:
+    found = recipe.resolve(shipped("recipes"), name)
+    assert found.parts.packages
+    here = replace(found, name=replace(found.name, arch=os.uname().machine))
+    keys = [one.key for one in (*here.parts.repositories, *here.parts.sources)]
+    lacking = any(key and not key.content for key in keys)
+    with pytest.raises(ConfigError, match="key: there is no /") if lacking else nullcontext():
+        bootstrapper_of(here).check(here)
+    assert all(key.cure for key in keys if key)
+
+
+def test_what_is_not_installed_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(VztmplError, match="dnf is not installed") as caught:
+        require_programs("dnf", "rpm")
+    assert caught.value.hint == "apt-get install dnf rpm"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from vztmpl.build.parts import Script, TreeFile, as_bytes
+from vztmpl.build.parts import Script, TreeFile, as_bytes, as_text
 from vztmpl.errors import CommandError
 from vztmpl.progress import Progress, Silent
 from vztmpl.run import STANDARD_PATH, piped, run
@@ -26,6 +26,7 @@ _CAPABILITIES = (
     "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL",
     "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
 )  # fmt: skip
+_RESOLVER = Path("/etc/resolv.conf")
 _READ_ONLY = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
 _PUT = """
 mkdir -p "${1%/*}"; rm -f "$1"; cat >"$1"; chmod "$2" "$1"; [ -z "$3" ] || chown -- "$3" "$1"
@@ -53,6 +54,8 @@ def run_script(tree: Path, script: Script, epoch: int, progress: Progress | None
     """Run a shell script inside the tree; its first failing command fails it."""
     environment = {"SOURCE_DATE_EPOCH": str(epoch)}
     command = inside(tree, ["/bin/sh", "-eu"], network=script.network, environment=environment)
+    if script.network:
+        give_resolver(tree)
     limit = ["timeout", "--signal=KILL", str(script.timeout_seconds)]
     begun = time.monotonic()
     try:
@@ -92,6 +95,13 @@ def put(tree: Path, file: TreeFile) -> None:
     command = inside(tree, ["sh", "-euc", _PUT, "sh", file.path, f"{file.mode:o}", file.owner])
     with piped(command, feed=True) as pipe:
         pipe.write(as_bytes(file.content))
+
+
+def give_resolver(tree: Path) -> None:
+    """Let what runs inside find hosts by name; cleaning takes it away again."""
+    if _RESOLVER.exists():
+        content = as_text(_RESOLVER.read_bytes())
+        put(tree, TreeFile(path=str(_RESOLVER), content=content, mode=0o644))
 
 
 def _each(option: str, values: Iterable[str]) -> list[str]:

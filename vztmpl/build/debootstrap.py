@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from vztmpl.build import installed, own_manager
 from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import require_keys, write_keyring
+from vztmpl.build.programs import require_programs
 from vztmpl.build.recipe import Recipe
 from vztmpl.build.sources import host_sources, leave_sources
 from vztmpl.errors import during
@@ -30,6 +31,7 @@ class Debootstrap:
         """Refuse, before anything is touched, what can't be done."""
         require_keys(recipe)
         require_runnable(recipe.name)
+        require_programs("debootstrap")
 
     def bootstrap(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
         """Install the recipe's packages into the empty folder ``tree``."""

@@ -12,6 +12,7 @@ from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import require_keys, write_key
 from vztmpl.build.package import Resolved
 from vztmpl.build.parts import Checked, Repository, Stage
+from vztmpl.build.programs import require_programs
 from vztmpl.build.recipe import Recipe
 from vztmpl.errors import CommandError, ConfigError, during
 from vztmpl.progress import Progress
@@ -38,6 +39,7 @@ class Dnf:
         """Refuse, before anything is touched, what can't be done."""
         require_repositories(recipe)
         require_runnable(recipe.name)
+        require_programs("dnf", "rpm")
 
     def resolve(self, recipe: Recipe, progress: Progress) -> Resolved:
         """Find out which packages would be installed now into an empty tree."""
@@ -46,8 +48,7 @@ class Dnf:
             during(f"resolving the packages of {recipe.name}"),
         ):
             work, root = Path(folder), Path(folder, "root")
-            _configure(recipe, work)
-            environment = {"HOME": str(work)}
+            environment = _configure(recipe, work)
             fetch = command(recipe, root, work, "makecache", [])
             run(confined(fetch), env=environment, on_line=progress.note)
             ask = command(recipe, root, work, "install", recipe.parts.packages, *_ONLY_ASK)
@@ -74,14 +75,14 @@ class Dnf:
             during(f"bootstrapping {recipe.name}"),
         ):
             work = Path(folder)
-            _configure(recipe, work)
+            environment = _configure(recipe, work)
             rpmdb.take_back(tree, work)
             verbs = {"install": recipe.parts.packages, "remove": recipe.parts.remove}
             for verb, packages in verbs.items():
                 if packages:
                     run(
                         confined(command(recipe, tree, work, verb, packages)),
-                        env={"HOME": str(work)},
+                        env=environment,
                         on_line=progress.note,
                     )
             rpmdb.hand_over(tree, work)
@@ -154,7 +155,7 @@ def write_repositories(recipe: Recipe, work: Path) -> list[Path]:
     return keys
 
 
-def _configure(recipe: Recipe, work: Path) -> None:
-    rpmdb.write_macros(work)
+def _configure(recipe: Recipe, work: Path) -> dict[str, str]:
     write_repositories(recipe, work)
     (work / "dnf.conf").write_text(_CONFIG.format(work=work))
+    return rpmdb.environment(work)

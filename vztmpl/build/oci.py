@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from vztmpl.build.programs import require_programs
 from vztmpl.build.recipe import Recipe
 from vztmpl.build.rootfs import Rootfs, the_source
 from vztmpl.errors import ConfigError, VerificationError, during
@@ -29,6 +30,7 @@ class Oci(Rootfs):
     def check(self, recipe: Recipe) -> None:
         """Refuse, before anything is touched, what can't be done."""
         super().check(recipe)
+        require_programs("skopeo", "umoci")
         source = the_source(recipe)
         if not source.sha256 or not source.url.startswith(("docker://", "oci:")):
             problem = "must be docker://… or oci:path:tag, with the manifest's digest as `sha256`"

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vztmpl.build.chroot import put, run_inside
-from vztmpl.build.parts import TreeFile, as_text
+from vztmpl.build.chroot import give_resolver, put, run_inside
+from vztmpl.build.parts import TreeFile
 from vztmpl.errors import VztmplError
 from vztmpl.progress import Progress
 
-_RESOLVER = Path("/etc/resolv.conf")
 _NO_DAEMONS = TreeFile(path="/usr/sbin/policy-rc.d", content="#!/bin/sh\nexit 101\n", mode=0o755)
 
 
@@ -54,8 +53,9 @@ def bring_in(tree: Path, packages: Sequence[str], progress: Progress) -> None:
     """Install packages from the repositories that the tree knows; no packages, no work."""
     if packages:
         manager = _manager(tree)
-        put(tree, TreeFile(path="/etc/resolv.conf", content=_resolver(), mode=0o644))
-        put(tree, _NO_DAEMONS)
+        give_resolver(tree)
+        if manager is _MANAGERS["apt-get"]:
+            put(tree, _NO_DAEMONS)
         run_inside(tree, manager.update, network=True, progress=progress)
         run_inside(tree, [*manager.install, *packages], network=True, progress=progress)
 
@@ -73,7 +73,3 @@ def _manager(tree: Path) -> _Manager:
             "the tree has no package manager", hint=f"one of {', '.join(_MANAGERS)} is needed"
         )
     return _MANAGERS[found]
-
-
-def _resolver() -> str:
-    return as_text(_RESOLVER.read_bytes()) if _RESOLVER.exists() else ""

@@ -15,6 +15,7 @@ from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import make_keyring, write_key
 from vztmpl.build.package import Package, Resolved
 from vztmpl.build.parts import Checked, Repository
+from vztmpl.build.programs import require_programs
 from vztmpl.build.recipe import Recipe
 from vztmpl.errors import CommandError, during
 from vztmpl.progress import Progress
@@ -38,6 +39,7 @@ class Pacstrap:
         """Refuse, before anything is touched, what can't be done."""
         require_repositories(recipe)
         require_runnable(recipe.name)
+        require_programs("pacstrap", "pacman")
 
     def resolve(self, recipe: Recipe, progress: Progress) -> Resolved:
         """Find out which packages would be installed now into an empty tree."""
@@ -73,6 +75,7 @@ class Pacstrap:
             if recipe.parts.remove:
                 remove = ["pacman", "--remove", "--nosave", "--noconfirm", f"--root={tree}"]
                 _run([*remove, f"--config={config}", "--", *recipe.parts.remove], progress)
+            _settle(tree)
 
     def packages(self, tree: Path) -> dict[str, str]:
         """Return the installed packages, name to version."""
@@ -112,6 +115,14 @@ def _configure(recipe: Recipe, tree: Path, work: Path) -> None:
         _populate(web, work)
     else:
         make_keyring(files, work / "gnupg")
+
+
+def _settle(tree: Path) -> None:
+    """Let the database say that packages were installed when they were built, not when we ran."""
+    for desc in (tree / "var/lib/pacman/local").glob("*/desc"):
+        text = desc.read_text()
+        built = installed.pacman_entry(text)["BUILDDATE"]
+        desc.write_text(re.sub(r"(?<=^%INSTALLDATE%\n).*$", built, text, flags=re.MULTILINE))
 
 
 def _trusted(keyring: Path) -> Path:

@@ -14,6 +14,7 @@ from vztmpl.run import confined, piped, run
 
 PLACE = "usr/lib/sysimage/rpm"
 _OTHER_PLACE = "var/lib/rpm"
+_INSTALLED_AT = "86400"
 _FORMAT = "%{NAME}.%{ARCH}\\t%|EPOCH?{%{EPOCH}:}:{}|%{VERSION}-%{RELEASE}\\t%{BUILDTIME}\\n"
 _OWN_IMPORT = """
 rm -rf "/$1"
@@ -37,10 +38,13 @@ def place(tree: Path) -> str:
     return ""
 
 
-def write_macros(home: Path) -> None:
-    """Make ``home`` one in which rpm, dnf and zypper keep the database where we want it."""
-    home.mkdir(parents=True, exist_ok=True)
+def environment(home: Path) -> dict[str, str]:
+    """Return what rpm, dnf and zypper have to be run with; ``home`` has their macros.
+
+    Without SOURCE_DATE_EPOCH the database would hold the time of day.
+    """
     (home / ".rpmmacros").write_text(f"%_dbpath /{PLACE}\n")
+    return {"HOME": str(home), "SOURCE_DATE_EPOCH": _INSTALLED_AT}
 
 
 def rows(tree: Path) -> list[tuple[str, str, int]]:
@@ -74,13 +78,15 @@ def take_back(tree: Path, work: Path) -> None:
 
 def hand_over(tree: Path, work: Path) -> None:
     """Let the tree's own rpm, if there is one, write the database in its place and format."""
-    if not _has_rpm(tree):
-        return
-    with during("handing the database over to the tree's own rpm"):
-        _host_rpmdb(_HOST_EXPORT, tree, work)
-        take = inside(tree, ["sh", "-euc", _OWN_IMPORT, "sh", PLACE])
-        with (work / "rpmdb").open("rb") as export, piped(take, feed=True) as pipe:
-            copyfileobj(export, pipe)
+    if _has_rpm(tree):
+        with during("handing the database over to the tree's own rpm"):
+            _host_rpmdb(_HOST_EXPORT, tree, work)
+            take = inside(tree, ["sh", "-euc", _OWN_IMPORT, "sh", PLACE])
+            with (work / "rpmdb").open("rb") as export, piped(take, feed=True) as pipe:
+                copyfileobj(export, pipe)
+    for left in (tree / place(tree)).glob("rpmdb.sqlite-*"):  # of SQLite's, and never the same
+        if left.suffix == ".sqlite-shm" or not left.stat().st_size:
+            left.unlink()
 
 
 def _host_rpmdb(script: str, tree: Path, work: Path) -> None:

@@ -12,12 +12,18 @@ from vztmpl.build import installed, rpm_metadata, rpmdb
 from vztmpl.build.dnf import require_repositories, write_repositories
 from vztmpl.build.foreign import require_runnable
 from vztmpl.build.package import Resolved
+from vztmpl.build.programs import require_programs
 from vztmpl.build.recipe import Recipe
 from vztmpl.errors import during
+from vztmpl.files import remove_tree
 from vztmpl.progress import Progress
 from vztmpl.run import confined, run
 
 _SOLVABLE = re.compile(r'<solvable type="package" name="([^"]+)" edition="([^"]+)" arch="([^"]+)"')
+
+_CACHE = "/mnt"
+"""zypper keeps its cache there on the host, and a part of it at the same path in the tree."""
+_ENTER = 'mkdir -p "$1"; mount --bind "$1" "$2"; shift 2; exec "$@"'
 
 
 class Zypper:
@@ -29,6 +35,7 @@ class Zypper:
         """Refuse, before anything is touched, what can't be done."""
         require_repositories(recipe)
         require_runnable(recipe.name)
+        require_programs("zypper", "rpm")
 
     def resolve(self, recipe: Recipe, progress: Progress) -> Resolved:
         """Find out which packages would be installed now into an empty tree."""
@@ -72,6 +79,7 @@ class Zypper:
                 if verb == "refresh" or words[-1] != "--":
                     argv = [*command(recipe, tree, work), verb, *words]
                     run(confined(argv), env=environment, on_line=progress.note)
+            remove_tree(tree / "mnt/solv")
             rpmdb.hand_over(tree, work)
 
     def packages(self, tree: Path) -> dict[str, str]:
@@ -90,20 +98,20 @@ class Zypper:
 def command(recipe: Recipe, tree: Path, work: Path) -> list[str]:
     """Return the argv of zypper up to its verb; ``work`` holds its configuration."""
     return [
+        *("sh", "-euc", _ENTER, "sh", f"{work}/cache", _CACHE),
         Zypper.program,
         "--non-interactive",
         f"--root={tree}",
         f"--reposd-dir={work}/repos",
-        f"--cache-dir={work}/cache",
+        f"--cache-dir={_CACHE}",
         f"--releasever={recipe.suite}",
     ]
 
 
 def _configure(recipe: Recipe, tree: Path, work: Path) -> dict[str, str]:
     """Write zypper's configuration, import the keys; return the environment that names both."""
-    rpmdb.write_macros(work)
     (work / "zypp.conf").write_text(f"[main]\narch = {recipe.arch}\n")
-    environment = {"HOME": str(work), "ZYPP_CONF": str(work / "zypp.conf")}
+    environment = {**rpmdb.environment(work), "ZYPP_CONF": str(work / "zypp.conf")}
     rpm = ["rpm", f"--root={tree}", f"--dbpath=/{rpmdb.PLACE}", "--import"]
     for key in write_repositories(recipe, work):
         run(confined([*rpm, str(key)], network=False), env=environment)
