@@ -16,7 +16,7 @@ from vztmpl.build.builder import bootstrapper_of, fill
 from vztmpl.build.dnf import Dnf
 from vztmpl.build.pacstrap import Pacstrap
 from vztmpl.build.zypper import Zypper
-from vztmpl.errors import ConfigError, VztmplError
+from vztmpl.errors import ConfigError, NetworkError, NotFoundError, VerificationError
 from vztmpl.files import remove_tree
 from vztmpl.progress import Silent
 
@@ -57,19 +57,21 @@ def test_packages_come_in_and_go_out_later(bench: Bench) -> None:
 
 def test_what_was_altered_on_its_way_is_refused(bench: Bench) -> None:
     bench.published.server.faults[bench.kind.altered] = alters
-    said = bench.refused(bench.recipe())
-    assert any(word in said.lower() for word in ("signature", "checksum", "hash", "invalid", "gpg"))
+    bench.refused(bench.recipe(), VerificationError)
 
 
 def test_what_another_key_signed_is_refused(bench: Bench) -> None:
-    said = bench.refused(bench.recipe(key=bench.published.other_key))
-    assert any(word in said.lower() for word in ("key", "signature", "unknown"))
+    bench.refused(bench.recipe(key=bench.published.other_key), VerificationError)
     assert not (bench.tree / "usr/share/hello").exists()
 
 
 def test_a_package_that_is_not_there_is_named(bench: Bench) -> None:
-    said = bench.refused(bench.recipe('[[packages]]\ninstall = ["nowhere"]\n'))
-    assert "nowhere" in said
+    wanted = bench.recipe('[[packages]]\ninstall = ["nowhere"]\n')
+    assert "nowhere" in str(bench.refused(wanted, NotFoundError))
+
+
+def test_a_mirror_out_of_reach_may_be_tried_again(bench: Bench) -> None:
+    bench.refused(bench.recipe(mirror="http://127.0.0.1:9"), NetworkError)
 
 
 def test_a_key_that_is_not_there_stops_it_before_it_begins(bench: Bench) -> None:
@@ -110,9 +112,8 @@ def test_what_would_be_installed_is_known_before(
     assert resolved.epoch == BUILT
     with urlopen(hello.url) as answer:
         assert sha256(answer.read()).hexdigest() == hello.sha256
-    with pytest.raises(VztmplError) as caught:
+    with pytest.raises(NotFoundError, match="nowhere"):
         resolver.resolve(bench.recipe('[[packages]]\ninstall = ["nowhere"]\n'), Silent())
-    assert "nowhere" in getattr(caught.value, "tail", "")
 
 
 METADATA_SIGNATURES = ("/repomd.xml.asc", "/one.db.sig")
@@ -128,7 +129,7 @@ def test_one_signature_is_enough_to_refuse_another_key(
         published_now.server.faults.update(dict.fromkeys(METADATA_SIGNATURES, answers(404)))
     (tmp_path / "work/tree").mkdir(parents=True)
     bench = Bench(name, kind, published_now, tmp_path)
-    bench.refused(bench.recipe(key=published_now.other_key))
+    bench.refused(bench.recipe(key=published_now.other_key), VerificationError)
     assert not (bench.tree / "usr/share/hello").exists()
     remove_tree(bench.tree)
     bench.tree.mkdir()

@@ -197,7 +197,8 @@ def test_every_recipe_that_we_ship_could_be_built_with_its_keys(name: str) -> No
     found = recipe.resolve(shipped("recipes"), name)
     assert found.parts.packages
     here = replace(found, name=replace(found.name, arch=os.uname().machine))
-    keys = [one.key for one in (*here.parts.repositories, *here.parts.sources)]
+    keys = [one.key for one in here.parts.repositories]
+    keys += [one.key for one in here.parts.sources]
     lacking = any(key and not key.content for key in keys)
     with pytest.raises(ConfigError, match="key: there is no /") if lacking else nullcontext():
         bootstrapper_of(here).check(here)

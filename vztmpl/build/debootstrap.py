@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from vztmpl.build import installed, own_manager
 from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import require_keys, write_keyring
+from vztmpl.build.meaning import explained
 from vztmpl.build.programs import require_programs
 from vztmpl.build.recipe import Recipe
 from vztmpl.build.sources import host_sources, leave_sources
@@ -38,6 +39,7 @@ class Debootstrap:
         with (
             TemporaryDirectory(prefix="debootstrap-", dir=tree.parent) as folder,
             during(f"bootstrapping {recipe.name}"),
+            explained(),
         ):
             run(confined(command(recipe, tree, Path(folder))), on_line=progress.note)
             leave_sources(recipe, tree)

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from vztmpl.build import installed, rpm_metadata, rpmdb
 from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import require_keys, write_key
+from vztmpl.build.meaning import explained
 from vztmpl.build.package import Resolved
 from vztmpl.build.parts import Checked, Repository, Stage
 from vztmpl.build.programs import require_programs
@@ -46,6 +47,7 @@ class Dnf:
         with (
             TemporaryDirectory(prefix="vztmpl-dnf-") as folder,
             during(f"resolving the packages of {recipe.name}"),
+            explained(),
         ):
             work, root = Path(folder), Path(folder, "root")
             environment = _configure(recipe, work)
@@ -73,6 +75,7 @@ class Dnf:
         with (
             TemporaryDirectory(prefix="dnf-", dir=tree.parent) as folder,
             during(f"bootstrapping {recipe.name}"),
+            explained(),
         ):
             work = Path(folder)
             environment = _configure(recipe, work)

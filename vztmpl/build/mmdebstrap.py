@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from vztmpl.build import installed, own_manager
 from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import require_keys
+from vztmpl.build.meaning import explained
 from vztmpl.build.recipe import Recipe
 from vztmpl.build.sources import Sources, host_sources, leave_sources, lines_of
 from vztmpl.errors import VztmplError, during
@@ -40,6 +41,7 @@ class Mmdebstrap:
         with (
             TemporaryDirectory(prefix="keys-", dir=tree.parent) as keys,
             during(f"bootstrapping {recipe.name}"),
+            explained(),
         ):
             lines = lines_of(recipe, sources, Path(keys))
             options = (*sources.options, *(_READ_KEYS if any(Path(keys).iterdir()) else ()))

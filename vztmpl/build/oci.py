@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from vztmpl.build.meaning import explained
 from vztmpl.build.programs import require_programs
 from vztmpl.build.recipe import Recipe
 from vztmpl.build.rootfs import Rootfs, the_source
@@ -41,6 +42,7 @@ class Oci(Rootfs):
         with (
             TemporaryDirectory(prefix="oci-", dir=tree.parent) as folder,
             during(f"bootstrapping {recipe.name}"),
+            explained(),
         ):
             source, layout = the_source(recipe), f"{folder}/layout"
             image = pinned(source.url, source.sha256)

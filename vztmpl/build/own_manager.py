@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vztmpl.build.chroot import give_resolver, put, run_inside
+from vztmpl.build.meaning import explained
 from vztmpl.build.parts import TreeFile
 from vztmpl.errors import VztmplError
 from vztmpl.progress import Progress
@@ -56,8 +57,9 @@ def bring_in(tree: Path, packages: Sequence[str], progress: Progress) -> None:
         give_resolver(tree)
         if manager is _MANAGERS["apt-get"]:
             put(tree, _NO_DAEMONS)
-        run_inside(tree, manager.update, network=True, progress=progress)
-        run_inside(tree, [*manager.install, *packages], network=True, progress=progress)
+        with explained():
+            run_inside(tree, manager.update, network=True, progress=progress)
+            run_inside(tree, [*manager.install, *packages], network=True, progress=progress)
 
 
 def take_out(tree: Path, packages: Sequence[str], progress: Progress) -> None:

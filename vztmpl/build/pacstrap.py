@@ -13,6 +13,7 @@ from vztmpl.build import installed
 from vztmpl.build.dnf import require_repositories
 from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import make_keyring, write_key
+from vztmpl.build.meaning import explained
 from vztmpl.build.package import Package, Resolved
 from vztmpl.build.parts import Checked, Repository
 from vztmpl.build.programs import require_programs
@@ -46,6 +47,7 @@ class Pacstrap:
         with (
             TemporaryDirectory(prefix="vztmpl-pacman-") as folder,
             during(f"resolving the packages of {recipe.name}"),
+            explained(),
         ):
             work, root = Path(folder), Path(folder, "root")
             (root / "var/lib/pacman").mkdir(parents=True)
@@ -66,6 +68,7 @@ class Pacstrap:
         with (
             TemporaryDirectory(prefix="pacman-", dir=tree.parent) as folder,
             during(f"bootstrapping {recipe.name}"),
+            explained(),
         ):
             work = Path(folder)
             _configure(recipe, tree, work)

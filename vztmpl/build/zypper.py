@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from vztmpl.build import installed, rpm_metadata, rpmdb
 from vztmpl.build.dnf import require_repositories, write_repositories
 from vztmpl.build.foreign import require_runnable
+from vztmpl.build.meaning import explained
 from vztmpl.build.package import Resolved
 from vztmpl.build.programs import require_programs
 from vztmpl.build.recipe import Recipe
@@ -42,6 +43,7 @@ class Zypper:
         with (
             TemporaryDirectory(prefix="vztmpl-zypper-") as folder,
             during(f"resolving the packages of {recipe.name}"),
+            explained(),
         ):
             work, root = Path(folder), Path(folder, "root")
             root.mkdir()
@@ -66,6 +68,7 @@ class Zypper:
         with (
             TemporaryDirectory(prefix="zypper-", dir=tree.parent) as folder,
             during(f"bootstrapping {recipe.name}"),
+            explained(),
         ):
             work = Path(folder)
             rpmdb.take_back(tree, work)
