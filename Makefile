@@ -6,12 +6,13 @@ READY  := .venv/ready
 TESTED := .venv/ready-to-test
 SHELL  := /bin/bash
 
-.PHONY: help demo test bench lint clean
+.PHONY: help demo test bench bench-repo lint clean
 
 help:
 	@echo 'make demo    build, publish, fetch, boot, bound, stop a VE, and say how long each took'
 	@echo 'make test    all tests: style, types, units, and real VEs'
 	@echo 'make bench   the benchmarks of docs/benchmarks.md (installs lxc and podman to compare)'
+	@echo 'make bench-repo   publishing and fetching beside curl, zstd and tar'
 	@echo 'make clean   remove .venv and what `make demo` keeps in cache/'
 
 demo: $(READY)
@@ -23,6 +24,10 @@ test: $(TESTED) lint
 bench: $(READY)
 	@bash bench/setup.sh
 	@.venv/bin/python -m bench.ve
+
+bench-repo: $(READY)
+	@bash bench/setup.sh
+	@.venv/bin/python -m bench.repo
 
 lint: $(READY)
 	@.venv/bin/ruff format --check --quiet .

@@ -2,7 +2,7 @@
 # Installs what the benchmarks compare with, where it is missing.
 set -euo pipefail
 missing=()
-for package in lxc podman crun conmon; do
+for package in conmon crun curl lxc podman zstd; do
   dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' \
     || missing+=("$package")
 done
