@@ -1,4 +1,4 @@
-"""A template with a million members: minutes, so it is not in CI. `pytest tests/slow_members.py`."""
+"""A template with a million members: minutes, so not in CI; `pytest tests/slow_members.py`."""
 
 import resource
 import tarfile

@@ -263,7 +263,12 @@ def test_keys_are_changed_from_the_command_line(sh: Shell) -> None:
     assert sh("update") == 0
     shown = sh.json("remote", "show", "main")
     assert (shown["keys"], shown["dropped_keys"]) == ([new], [old])
-    assert sh("repo", "check", sh.repo) == 6, "the old key's templates have to be signed anew"
+    assert sh("repo", "check", sh.repo) == 6
+    assert sh("fetch", NAME) == 6, "the old key's templates count no more"
+    assert sh("repo", "sign", sh.repo, "--sign", new, "--resign") == 0
+    assert sh("repo", "check", sh.repo) == 0, sh.err
+    assert sh("fetch", NAME) == 0
+    assert names_in(sh.repo / "templates" / NAME) == [OLD, f"{OLD}-{new[-8:]}"]
 
 
 def tar(sh: Shell, name: str, content: str, mode: str = "w") -> Path:

@@ -148,6 +148,15 @@ def test_a_newer_build_takes_the_place_of_the_cached_one(place: Place) -> None:
     assert old.base != new.base
 
 
+def test_a_build_in_which_nothing_changed_needs_no_download(place: Place) -> None:
+    old = place.fetch()
+    place.put(serial=NEW)
+    new = place.fetch()
+    assert (new.changed, new.manifest.serial, new.base) == (True, NEW, old.base)
+    assert place.asked_for_archive() == 1
+    assert not [path for path in place.server.asked if "since-" in path]
+
+
 def test_a_remote_with_older_builds_changes_nothing(place: Place) -> None:
     place.put(serial=NEW, content="new\n")
     place.fetch()

@@ -24,7 +24,7 @@ from vztmpl.repo.remote import Remote
 from vztmpl.repo.verify import SIGNATURE_MAX_BYTES, parse_named
 from vztmpl.template import archive, delta
 from vztmpl.template import manifest as manifests
-from vztmpl.template.entry import Entry
+from vztmpl.template.entry import Delta, Entry
 from vztmpl.template.manifest import Manifest, TemplateFiles
 from vztmpl.template.signature import verify_detached
 
@@ -55,11 +55,11 @@ class Arrival:
             manifest = self._expected(text)
             extras = self._extras(sources, manifest)
             self._cache.partial.mkdir(parents=True, exist_ok=True)
-            made = self._by_delta(sources, manifest, cached) if cached else None
+            made = self._from_cached(sources, manifest, cached) if cached else None
             came = made or self._whole(sources, manifest)
         with self._cache.replacing(manifest.name) as files:
-            size_bytes = came.stat().st_size if made else 0
             came.rename(files.archive)
+            size_bytes = files.archive.stat().st_size if made else 0
             for path, content in {files.signature: signature, **extras}.items():
                 with replacing(files.manifest.with_name(path.name)) as file:
                     file.write(content)
@@ -70,14 +70,21 @@ class Arrival:
                 file.write(text)
         return made is not None
 
-    def _by_delta(
+    def _from_cached(
         self, sources: Sequence[Source], manifest: Manifest, cached: Manifest
     ) -> Path | None:
-        """Make the archive of what is cached and a delta; None when that can't be done."""
-        wanted = self._entry.delta_since(cached.digest)
-        if wanted is None:
-            return None
+        """Make the archive of what is cached; None when that can't be done."""
         made = self._cache.partial / f"{manifest.digest}.made"
+        made.unlink(missing_ok=True)
+        if cached.digest == manifest.digest:  # built again, and nothing in it changed
+            made.hardlink_to(self._cache.files(cached.name).archive)
+            return made
+        wanted = self._entry.delta_since(cached.digest)
+        return self._by_delta(sources, manifest, wanted, made) if wanted else None
+
+    def _by_delta(
+        self, sources: Sequence[Source], manifest: Manifest, wanted: Delta, made: Path
+    ) -> Path | None:
         path = f"{self._entry.path}/{wanted.file}"
         file = self._entry.files[wanted.file]
         download = Download(self._cache.partial, path, file, self._progress.advance)

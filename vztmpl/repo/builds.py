@@ -2,6 +2,7 @@
 
 REPO/templates/NAME/SERIAL/     one build: archive, manifest, signature, reports, deltas since
                                 older builds; never changed afterwards
+REPO/templates/NAME/SERIAL-KEY/ the same build, signed by another key
 
 A folder that the index does not name is left over: of a publisher that was killed, or of a build
 that left the index. It goes when it has not been touched for the time of grace.
@@ -9,7 +10,8 @@ that left the index. It goes when it has not been touched for the time of grace.
 
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from time import time
@@ -38,6 +40,7 @@ def place(
     folder = repository / FOLDER / manifest.name / manifest.serial
     for parent in reversed(folder.relative_to(repository).parents):
         public_folder(repository / parent)
+    folder = _own_folder(folder, template)
     older = [one for one in index.builds(manifest.name) if one.serial < manifest.serial]
     remove_abandoned(folder)
     if not folder.is_dir():
@@ -47,9 +50,27 @@ def place(
             for file in (*template.files.all, *named, *_reports(template.files)):
                 _copy(file, partial / file.name)
             for one in older[::-1][:deltas]:
-                _make_delta(repository, one, template, partial, progress)
+                if one.digest != manifest.digest:
+                    _make_delta(repository, one, template, partial, progress)
     previous = _manifest(repository, older[-1]) if older else None
-    return _entry(folder, manifest, previous)
+    return _entry(repository, folder, manifest, previous)
+
+
+def resign(repository: Path, entry: Entry, sign: Callable[[bytes], bytes], signer: str) -> Entry:
+    """Put a build in place a second time, signed by another key; its other files are linked."""
+    old = repository / entry.path
+    folder = old.with_name(f"{entry.serial}-{signer[-8:]}")
+    signature = f"{entry.name}.json.asc"
+    remove_abandoned(folder)
+    if not folder.is_dir():
+        with new_folder(folder) as partial:
+            partial.chmod(0o755)
+            for name in entry.files.keys() - {signature}:
+                (partial / name).hardlink_to(old / name)
+            with replacing(partial / signature) as file:
+                file.write(sign((old / f"{entry.name}.json").read_bytes()))
+    files = {**entry.files, signature: _described(folder / signature)}
+    return replace(entry, path=str(folder.relative_to(repository)), files=files)
 
 
 def retire(repository: Path, entries: Iterable[Entry]) -> None:
@@ -78,6 +99,15 @@ def public_folder(path: Path) -> None:
         path.chmod(0o755)
 
 
+def _own_folder(folder: Path, template: Verified) -> Path:
+    """Return another folder when the same build is there with another signature."""
+    offered, there = template.files, TemplateFiles.of(folder, template.manifest.name)
+    if not folder.is_dir() or there.manifest.read_bytes() != offered.manifest.read_bytes():
+        return folder
+    same = there.signature.read_bytes() == offered.signature.read_bytes()
+    return folder if same else folder.with_name(f"{folder.name}-{template.signer[-8:]}")
+
+
 def _reports(files: TemplateFiles) -> Sequence[Path]:
     """Find what was said of a build later: NAME.WHAT.json, such as a boot test's report."""
     name = files.manifest.stem
@@ -98,7 +128,7 @@ def _make_delta(
         path.unlink()
 
 
-def _entry(folder: Path, offered: Manifest, previous: Manifest | None) -> Entry:
+def _entry(repository: Path, folder: Path, offered: Manifest, previous: Manifest | None) -> Entry:
     """Return the entry of a build that is in place and has to be the one offered."""
     there = _read(TemplateFiles.of(folder, offered.name))
     if there.digest != offered.digest:
@@ -108,7 +138,13 @@ def _entry(folder: Path, offered: Manifest, previous: Manifest | None) -> Entry:
         )
     files = {path.name: _described(path) for path in sorted(folder.iterdir())}
     deltas = [Delta(since=delta.since(name), file=name) for name in files if delta.since(name)]
-    return Entry.of(there, files, tuple(deltas), Changes.between(previous, there))
+    return Entry.of(
+        there,
+        str(folder.relative_to(repository)),
+        files,
+        tuple(deltas),
+        Changes.between(previous, there),
+    )
 
 
 def _described(path: Path) -> File:

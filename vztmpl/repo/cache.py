@@ -224,6 +224,7 @@ class Cache:
                 file.unlink(missing_ok=True)  # of the build before
             for path in sorted(ready.iterdir(), key=lambda path: path == new.manifest):
                 path.replace(self._folder / path.name)
+                path.unlink(missing_ok=True)  # rename(2) leaves both names of one file
             sync_folder(self._folder)
             ready.rmdir()
 

@@ -18,7 +18,7 @@ from vztmpl.errors import UsageError, VerificationError, VztmplError, during
 from vztmpl.files import locked, replacing
 from vztmpl.progress import Progress, Silent
 from vztmpl.repo import keys
-from vztmpl.repo.builds import place, public_folder, remove_retired, retire
+from vztmpl.repo.builds import place, public_folder, remove_retired, resign, retire
 from vztmpl.repo.keys import KeyList
 from vztmpl.repo.policy import Policy
 from vztmpl.repo.verify import Verified, verify
@@ -50,10 +50,12 @@ def publish(
     *,
     policy: Policy | None = None,
     progress: Progress | None = None,
+    resign_all: bool = False,
 ) -> Published:
     """Add templates to a repository and sign its index anew; no archives just renew it.
 
-    Publishing the same build twice is fine. VerificationError when a template is not signed by a
+    Publishing the same build twice is fine. ``resign_all`` signs anew what a key signed that counts
+    no more; whoever says so has looked at it. VerificationError when a template is not signed by a
     key of ``keyring``, or the index that is there is not; then nothing was changed.
     """
     policy = policy or Policy()
@@ -71,7 +73,10 @@ def publish(
                 for template in verified
             ]
             kept = _newest((*index.entries, *entries), policy.keep)
-            dropped = [entry for entry in index.entries if entry not in kept]
+            if resign_all:
+                kept = [_resigned(repository, one, keyring, fingerprint) for one in kept]
+            paths = {entry.path for entry in kept}
+            dropped = [entry for entry in index.entries if entry.path not in paths]
             retire(repository, dropped)
             if index == EMPTY:
                 _write(repository / KEY_FILE, "".join(_chosen(ours, signers).values()))
@@ -181,6 +186,16 @@ def _chosen(ours: Mapping[str, str], wanted: set[str]) -> dict[str, str]:
 def _known_signers(repository: Path) -> set[str]:
     path = repository / KEY_FILE
     return set(fingerprints(path.read_bytes())) if path.is_file() else set()
+
+
+def _resigned(repository: Path, entry: Entry, keyring: Keyring, fingerprint: str) -> Entry:
+    """Return the entry of a build that a key of now signed, signing it if none did."""
+    trusted = (repository / KEY_FILE).read_bytes()
+    try:
+        verify(repository / entry.path / entry.archive, trusted)
+    except VerificationError:
+        return resign(repository, entry, lambda text: keyring.sign(text, fingerprint), fingerprint)
+    return entry
 
 
 def _keys_version(repository: Path) -> int:

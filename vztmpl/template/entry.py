@@ -89,6 +89,7 @@ class Entry:
     def of(
         cls,
         manifest: Manifest,
+        path: str,
         files: Mapping[str, File],
         deltas: tuple[Delta, ...] = (),
         changes: Changes | None = None,
@@ -99,7 +100,7 @@ class Entry:
             serial=manifest.serial,
             digest=manifest.digest,
             arch=TemplateName.parse(manifest.name).arch,
-            path=f"templates/{manifest.name}/{manifest.serial}",
+            path=path,
             size_bytes=manifest.size_bytes,
             unpacked_bytes=manifest.unpacked_bytes,
             files=files,

@@ -112,25 +112,33 @@ def prune(
 @_sign
 @click.option("--add-key", metavar="FPR", multiple=True, help="Let this key sign as well.")
 @click.option("--remove-key", metavar="FPR", multiple=True, help="This key counts no more.")
+@click.option("--resign", is_flag=True, help="Sign anew the builds that a removed key signed.")
 @click.pass_obj
 def sign(
-    node: Node, repo: Path, *, sign: str, add_key: tuple[str, ...], remove_key: tuple[str, ...]
+    node: Node,
+    repo: Path,
+    *,
+    sign: str,
+    add_key: tuple[str, ...],
+    remove_key: tuple[str, ...],
+    resign: bool,
 ) -> None:
     """Sign the index anew, for another term; or change who may sign.
 
     A key that nodes trust signs the new list of keys, so they follow by themselves. To replace a
-    key: add the new one, and later remove the old one with --sign NEW. A stolen key is removed at
-    once. Naming a key again renews its date of expiry or tells of its revocation.
+    key: add the new one, and later remove the old one with --sign NEW. Builds that only the old one
+    signed are refused from then on, unless --resign signs them anew: when it was stolen, look at
+    them first. Adding a key again renews its date of expiry or tells of its revocation.
 
     \b
     Example:
       vztmpl repo sign /srv/www/templates
       vztmpl repo sign /srv/www/templates --sign OLD --add-key NEW
-      vztmpl repo sign /srv/www/templates --sign NEW --remove-key OLD
+      vztmpl repo sign /srv/www/templates --sign NEW --remove-key OLD --resign
     """
     keys = keyring(node)
     signer = keys.signing_key(sign)
     repository = repo.absolute()
     if add_key or remove_key:
         change_keys(repository, keys, signer, add=add_key, remove=remove_key)
-    publish(repository, [], keys, signer, policy=Policy.load(repository))
+    publish(repository, [], keys, signer, policy=Policy.load(repository), resign_all=resign)
