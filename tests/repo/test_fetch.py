@@ -170,6 +170,16 @@ def test_no_answer_is_ever_unpacked(server: FakeServer) -> None:
     assert read(server.url) == packed
 
 
+def test_a_proxy_is_asked_where_there_is_one(
+    server: FakeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    server.faults[".bin"] = fakes.sends(b"by proxy")
+    with opened("http://templates.invalid") as source:
+        assert source.read("x.bin", 100) == b"by proxy"
+    assert server.asked == ["http://templates.invalid/x.bin"]
+
+
 def test_a_server_that_is_not_there_is_a_network_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

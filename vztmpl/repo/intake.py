@@ -38,7 +38,9 @@ _XZ_MEMORY_BYTES = 256 << 20
 class Proof:
     """What the admin says has to be true of a tarball; nothing at all is a choice too."""
 
-    sha256: str = ""
+    algorithm: str = ""
+    """``sha256`` or ``sha512``, with ``checksum``."""
+    checksum: str = ""
     signature: Path | None = None
     keys: bytes = b""
 
@@ -47,7 +49,7 @@ class Proof:
         """Name it as ``Origin.proof`` does."""
         if self.signature:
             return "foreign signature"
-        return "sha256" if self.sha256 else "none"
+        return self.algorithm or "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,17 +90,21 @@ def take_in(
 
 def _proven(tarball: Tarball, proof: Proof) -> dict[str, str]:
     """Check what the admin asked for; return it in words for the manifest."""
-    with tarball.path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    proven = {"sha256": sha256, "proof": proof.kind}
-    if proof.sha256 and sha256 != proof.sha256.lower():
+    proven = {"sha256": _checksum(tarball.path, "sha256"), "proof": proof.kind}
+    found = _checksum(tarball.path, proof.algorithm) if proof.algorithm else ""
+    if found != proof.checksum.lower():
         raise VerificationError(
-            f"{tarball.source} has the sha256 {sha256}, not the one that was given",
+            f"{tarball.source} has the {proof.algorithm} {found}, not the one that was given",
             hint="it was altered, cut short, or is another version; ask its publisher",
         )
     if proof.signature:
         proven["signer"] = verify_file(tarball.path, proof.signature, proof.keys, tarball.source)
     return proven
+
+
+def _checksum(path: Path, algorithm: str) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, algorithm).hexdigest()
 
 
 def _unpack(tarball: Tarball, tree: Path, progress: Progress) -> None:

@@ -13,7 +13,7 @@ class Origin(NamedTuple):
     source: str = ""
     """Name of the remote, or the file or URL that was imported."""
     proof: str = "signature"
-    """``signature``, ``sha256``, ``none``."""
+    """``signature``; of an import ``sha256``, ``sha512``, ``foreign signature`` or ``none``."""
     signer: str = ""
     """Fingerprint of the key, where there is a signature."""
     fetched: str = ""

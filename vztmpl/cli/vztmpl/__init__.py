@@ -12,7 +12,7 @@ from vztmpl.cli.errors import guarded
 _COMMANDS = (
     "key", "recipes", "recipe", "build", "lint", "diff", "verify", "publish", "repo",
     "remote", "available", "update", "fetch", "list", "info", "pin", "unpin", "prune", "gc",
-    "import", "remove", "doctor",
+    "import", "foreign", "remove", "doctor",
 )  # fmt: skip
 """In the order of a template's life; each is a module here with a ``command``."""
 

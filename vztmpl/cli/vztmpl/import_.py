@@ -25,6 +25,7 @@ _SIGNATURES = (".asc", ".sig", ".gpg")
 @click.argument("tarball", metavar="FILE|URL")
 @click.option("--name", required=True, help="Name of the template: OS-VERSION-ARCH[-SET].")
 @click.option("--sha256", default="", help="What the file has to hash to.")
+@click.option("--sha512", default="", help="The same in another form.")
 @click.option(
     "--key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -44,6 +45,7 @@ def command(
     *,
     name: str,
     sha256: str,
+    sha512: str,
     key: Path | None,
     signature: str,
     unsigned: bool,
@@ -61,9 +63,9 @@ def command(
       vztmpl import rootfs.tar.xz --name alpine-3.20-x86_64 --sha256 0a1b…
       vztmpl import https://example.org/rootfs.tar.gz --name void-1-x86_64 --key void.asc
     """
-    if sum((bool(sha256), key is not None, unsigned)) != 1:
+    if sum((bool(sha256), bool(sha512), key is not None, unsigned)) != 1:
         hint = "--unsigned takes it without proof; that is your choice, and is noted down"
-        raise UsageError("say one of --sha256, --key and --unsigned", hint=hint)
+        raise UsageError("say one of --sha256, --sha512, --key and --unsigned", hint=hint)
     signer = keyring(node).signing_key(sign) if out else ""
     target = out or node.cache
     target.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,8 @@ def command(
         folder = Path(scratch)
         path = _here(tarball, folder / "tarball", shown)
         proof = Proof(
-            sha256=sha256,
+            algorithm="sha512" if sha512 else "sha256" if sha256 else "",
+            checksum=sha512 or sha256,
             signature=_signature(tarball, signature, folder, shown) if key else None,
             keys=key.read_bytes() if key else b"",
         )
