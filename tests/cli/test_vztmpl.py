@@ -279,7 +279,7 @@ def test_every_command_teaches_by_example(sh: Shell) -> None:
     commands += ["key generate", "key list", "key export", "key import"]
     commands += ["recipe show", "recipe new"]
     commands += ["remote add", "remote list", "remote show", "remote remove"]
-    commands += ["repo", "repo check", "repo prune", "repo sign"]
+    commands += ["repo", "repo check", "repo prune", "repo push", "repo sign"]
     commands += ["available", "update", "info", "pin", "unpin", "prune", "gc", "import", "foreign"]
     for command in commands:
         assert sh(*command.split(), "--help") == 0

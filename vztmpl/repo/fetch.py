@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from vztmpl.errors import NetworkError, NotFoundError, VerificationError
 
-SCHEMES = ("http", "https", "file")
+SCHEMES = ("http", "https", "file", "oci")
 CHUNK = 1 << 18
 MAX_FILE_BYTES = 16 << 30
 """Of a file whose size nobody signed."""
@@ -118,6 +118,12 @@ def opened(url: str, patience: Patience | None = None) -> Iterator[Source]:
     """Yield the files below ``url``; connections stay open for the length of the block."""
     if urlsplit(url).scheme == "file":
         yield _Folder(url)
+        return
+    if urlsplit(url).scheme == "oci":
+        from vztmpl.repo.registry import registry
+
+        with registry(url, patience or Patience()) as source:
+            yield source
         return
     from vztmpl.repo.web import web
 

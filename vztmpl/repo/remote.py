@@ -186,7 +186,7 @@ def _toml(remote: Remote) -> str:
 
 
 def _check_url(url: str) -> None:
-    hint = "use http://HOST/PATH, https://HOST/PATH or file:///FOLDER"
+    hint = "use http://HOST/PATH, https://HOST/PATH, oci://HOST/PATH or file:///FOLDER"
     try:
         parts = urlsplit(url)
     except ValueError as error:

@@ -1,34 +1,40 @@
-"""Reading files of a repository over http and https: the only user of requests."""
+"""Reading files of a repository over http and https: the only user of requests.
+
+``ask``, ``has``, ``read_as`` and ``log_in`` are what registries need beyond that.
+"""
 
 import ipaddress
-from collections.abc import Callable, Generator, Iterator
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from http import HTTPStatus
 from threading import Thread
 from time import monotonic
+from typing import IO
 from urllib.parse import urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
 
-from vztmpl.errors import NetworkError
+from vztmpl.errors import NetworkError, VerificationError
 from vztmpl.repo.fetch import CHUNK, HINT, Answer, Patience, Source, not_found
 
 _MAX_REDIRECTS = 5
+_CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
 
 @contextmanager
-def web(url: str, patience: Patience) -> Iterator[Source]:
+def web(url: str, patience: Patience) -> Iterator["Web"]:
     """Yield the files below a URL; connections stay open for the length of the block."""
     with requests.Session() as session:
         session.headers["Accept-Encoding"] = "identity"
         session.headers["User-Agent"] = "vztmpl"
-        yield _Web(url, session, patience)
+        yield Web(url, session, patience)
 
 
-class _Web(Source):
+class Web(Source):
     """A repository on a web server."""
 
     def __init__(self, url: str, session: requests.Session, patience: Patience) -> None:
@@ -39,6 +45,7 @@ class _Web(Source):
     def begin(
         self, url: str, *, start: int = 0, version: str = "", unless_version: str = ""
     ) -> Answer | None:
+        """Begin to read a file; None when it still is ``unless_version``."""
         headers: dict[str, str] = {}
         if start:
             headers["Range"] = f"bytes={start}-"
@@ -55,6 +62,58 @@ class _Web(Source):
         began = _start(response, url, start)
         return Answer(start=began, version=_version(response), chunks=self._chunks(url, response))
 
+    def read_as(self, url: str, media_type: str, limit_bytes: int) -> bytes:
+        """Return a small file in one of the forms that the server has of it."""
+        with _translated(url):
+            response = self._get(url, {"Accept": media_type})
+        _start(response, url, 0)
+        content = bytearray()
+        for chunk in self._chunks(url, response):
+            content += chunk
+            if len(content) > limit_bytes:
+                raise VerificationError(f"{url} is larger than {limit_bytes} bytes")
+        return bytes(content)
+
+    def has(self, url: str) -> bool:
+        """Say whether there is something at a URL."""
+        with _translated(url):
+            return self._session.head(url, timeout=self._times, allow_redirects=True).ok
+
+    def ask(
+        self, method: str, url: str, content: bytes | IO[bytes], media_type: str
+    ) -> requests.Response:
+        """Send something; NetworkError unless the server is content."""
+        with _translated(url):
+            headers = {"Content-Type": media_type}
+            response = self._session.request(
+                method, url, data=content, headers=headers, timeout=self._times
+            )
+        if not response.ok:
+            raise _refused(url, response)
+        return response
+
+    def log_in(self, url: str, scope: str) -> None:
+        """Get a token where a server wants one (RFC 6750; the realm's account is netrc's)."""
+        with _translated(url):
+            response = self._session.get(url, timeout=self._times, stream=True)
+            response.close()
+            challenge = response.headers.get("www-authenticate", "")
+            if response.status_code != HTTPStatus.UNAUTHORIZED or "Bearer " not in challenge:
+                return
+            asked = dict(_CHALLENGE.findall(challenge))
+            realm = asked.pop("realm", "")
+            if not realm.startswith("https://"):
+                raise NetworkError(f"{url} wants a token of {realm or 'nobody'}", hint=HINT)
+            asked["scope"] = scope
+            answer = self._session.get(realm, params=asked, timeout=self._times)
+            told = answer.json() if answer.ok else {}
+        if token := told.get("token") or told.get("access_token"):
+            self._session.headers["Authorization"] = f"Bearer {token}"
+
+    @property
+    def _times(self) -> tuple[float, float]:
+        return self._patience.connect_seconds, self._patience.silent_seconds
+
     def _chunks(self, url: str, response: requests.Response) -> Generator[bytes]:
         watch = _Watch(self._patience, url)
         with _translated(url), closing(response):
@@ -62,25 +121,26 @@ class _Web(Source):
                 watch.saw(len(chunk))
                 yield chunk
 
-    def _get(self, url: str, headers: dict[str, str]) -> requests.Response:
+    def _get(self, url: str, headers: Mapping[str, str | None]) -> requests.Response:
         """Return the answer with the file, after redirects that are allowed."""
         where = url
-        times = (self._patience.connect_seconds, self._patience.silent_seconds)
         for _ in range(_MAX_REDIRECTS + 1):
             ask = partial(
                 self._session.get,
                 where,
                 headers=headers,
                 stream=True,
-                timeout=times,
+                timeout=self._times,
                 allow_redirects=False,
             )
-            response = _within(sum(times), url, ask)
+            response = _within(sum(self._times), url, ask)
             if not response.is_redirect:
                 return response
             response.close()
             there = urljoin(where, response.headers["location"])
             _check_redirect(url, there)
+            if urlsplit(there).netloc != urlsplit(where).netloc:
+                headers = {**headers, "Authorization": None}  # a token is for who asked for it
             where = there
         raise NetworkError(f"{url} leads on more than {_MAX_REDIRECTS} times", hint=HINT)
 
@@ -147,8 +207,13 @@ def _start(response: requests.Response, url: str, asked: int) -> int:
     response.close()
     if response.status_code in _GONE:
         raise not_found(url)
+    raise _refused(url, response)
+
+
+def _refused(url: str, response: requests.Response) -> NetworkError:
+    said = response.headers.get("content-range", "")
     answer = f"{response.status_code} {response.reason or ''} {said}".strip()
-    raise NetworkError(f"{url}: the server answered {answer}", hint=HINT)
+    return NetworkError(f"{url}: the server answered {answer}", hint=HINT)
 
 
 def _version(response: requests.Response) -> str:

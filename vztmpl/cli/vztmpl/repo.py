@@ -14,6 +14,7 @@ from vztmpl.errors import VerificationError
 from vztmpl.repo.check import check
 from vztmpl.repo.policy import Policy
 from vztmpl.repo.publish import change_keys, publish
+from vztmpl.repo.registry import push
 from vztmpl.settings import Node
 
 _repo = click.argument("repo", type=click.Path(exists=True, file_okay=False, path_type=Path))
@@ -105,6 +106,22 @@ def prune(
             click.echo(f"{entry.name} {entry.serial} left the index")
         for path in done.removed:
             click.echo(f"{path} is removed")
+
+
+@command.command(name="push")
+@_repo
+@click.argument("registry", metavar="oci://HOST/PATH")
+def push_(repo: Path, registry: str) -> None:
+    """Copy a repository into an OCI registry, which nodes can use as a remote or as a mirror.
+
+    What is there already is not sent again. The account is that of netrc.
+
+    \b
+    Example:
+      vztmpl repo push /srv/www/templates oci://registry.example.org/templates
+    """
+    with progress.shown() as shown:
+        push(repo, registry.rstrip("/"), shown)
 
 
 @command.command()
