@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _KEPT = ("PATH", "TMPDIR", "VZ_SYSROOT", "http_proxy", "https_proxy", "no_proxy")
 STANDARD_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _TAIL_LINES = 20
+_PIPE_BYTES = 1 << 20  # what an ordinary user may have; fewer switches between the two sides
 
 
 def run(
@@ -70,7 +71,12 @@ def piped(
         with (
             _translated(argv),
             subprocess.Popen(
-                _texts(argv), stdin=stdin, stdout=stdout, stderr=said, env=environment(env)
+                _texts(argv),
+                stdin=stdin,
+                stdout=stdout,
+                stderr=said,
+                env=environment(env),
+                pipesize=_PIPE_BYTES,
             ) as process,
         ):
             pipe = process.stdin if feed else process.stdout
