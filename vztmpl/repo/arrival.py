@@ -17,9 +17,8 @@ from vztmpl.files import replacing
 from vztmpl.progress import Progress
 from vztmpl.repo.cache import Cache
 from vztmpl.repo.download import Arriving, Download, altered
-from vztmpl.repo.fetch import Patience, Source, opened
+from vztmpl.repo.fetch import Patience, Source, opened, worst
 from vztmpl.repo.origin import Origin
-from vztmpl.repo.refresh import worst
 from vztmpl.repo.remote import Remote
 from vztmpl.repo.verify import SIGNATURE_MAX_BYTES, parse_named
 from vztmpl.template import archive, delta

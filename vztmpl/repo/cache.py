@@ -6,6 +6,7 @@ CACHE/NAME.pin                                  there when it has to stay
 CACHE/.NAME.new/                                the same files, complete, about to take their places
 BASES/DIGEST/                                   its tree, unpacked once, never written to
 LOCKS/template-NAME.lck                         held to change the files, shared to read
+LOCKS/new-NAME.lck                              held to write new files of a template
 LOCKS/base-DIGEST.lck                           held to make or remove a base, shared to use it
 
 BASES is closed to all but root: what is being unpacked there may not be verified yet, and users of
@@ -84,13 +85,14 @@ class Cache:
         Whoever looks next finishes what a killed process began, so nothing is lost in between.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._settle(name)
         ready = self._ready(name)
-        remove_abandoned(ready)
-        with new_folder(ready) as folder:
-            folder.chmod(0o755)
-            yield TemplateFiles.of(folder, name)
-        self._settle(name)
+        with locked(self._locks / f"new-{name}.lck", wait=True):
+            self._settle(name)
+            remove_abandoned(ready)
+            with new_folder(ready) as folder:
+                folder.chmod(0o755)
+                yield TemplateFiles.of(folder, name)
+            self._settle(name)
 
     def base(self, name: str, progress: Progress | None = None) -> Path:
         """Return the folder with a template's tree, unpacking it first when that was not done.
@@ -152,13 +154,9 @@ class Cache:
         """Return the lock on a base."""
         return locked(self._locks / f"base-{digest}.lck", shared=shared, wait=wait)
 
-    def base_folder(self, manifest: Manifest) -> Path:
-        """Name the base of a template, there or not."""
-        return self._bases / manifest.digest
-
     def has_base(self, manifest: Manifest) -> bool:
         """Say whether a template is unpacked."""
-        return self.base_folder(manifest).is_dir()
+        return (self._bases / manifest.digest).is_dir()
 
     def remove(self, name: str, in_use: InUse) -> None:
         """Remove a template, and the bases that nothing needs any more."""

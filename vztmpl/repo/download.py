@@ -15,8 +15,7 @@ from pathlib import Path
 
 from vztmpl.errors import NetworkError, NotFoundError, VerificationError, VztmplError
 from vztmpl.files import write_text
-from vztmpl.repo.fetch import CHUNK, Source
-from vztmpl.repo.refresh import worst
+from vztmpl.repo.fetch import CHUNK, Source, worst
 from vztmpl.template.entry import File
 
 

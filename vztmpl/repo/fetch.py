@@ -6,14 +6,14 @@ errors. ``repo.web`` is imported when it is needed: ``requests`` costs 75 ms.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 from urllib.parse import quote, unquote, urlsplit
 
-from vztmpl.errors import NetworkError, NotFoundError, VerificationError
+from vztmpl.errors import NetworkError, NotFoundError, VerificationError, VztmplError
 
 SCHEMES = ("http", "https", "file", "oci")
 CHUNK = 1 << 18
@@ -129,6 +129,11 @@ def opened(url: str, patience: Patience | None = None) -> Iterator[Source]:
 
     with web(url, patience or Patience()) as source:
         yield source
+
+
+def worst(failed: Sequence[VztmplError]) -> VztmplError:
+    """Return the error to show when all mirrors failed: a refusal before all others."""
+    return max(failed, key=lambda error: isinstance(error, VerificationError))
 
 
 def is_url(text: str) -> bool:

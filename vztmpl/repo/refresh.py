@@ -1,12 +1,11 @@
 """The newest index of a remote, verified: from the first of its mirrors that has a good one."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from vztmpl.errors import NetworkError, NotFoundError, VerificationError, VztmplError
 from vztmpl.repo import keys
-from vztmpl.repo.fetch import Patience, Source, opened
+from vztmpl.repo.fetch import Patience, Source, opened, worst
 from vztmpl.repo.keys import Trust, follow
 from vztmpl.repo.memory import Memory
 from vztmpl.repo.remote import Remote, Remotes
@@ -29,11 +28,6 @@ def refresh(remotes: Remotes, remote: Remote, patience: Patience | None = None) 
         except (NetworkError, NotFoundError, VerificationError) as error:
             failed.append(error)
     raise worst(failed)
-
-
-def worst(failed: Sequence[VztmplError]) -> VztmplError:
-    """Return the error to show when all mirrors failed: a refusal before all others."""
-    return max(failed, key=lambda error: isinstance(error, VerificationError))
 
 
 def _read(source: Source, remotes: Remotes, remote: Remote) -> Index:

@@ -19,7 +19,7 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 from types import TracebackType
@@ -68,12 +68,11 @@ def apply(delta: IO[bytes], tree: Path, what: object) -> Iterator[bytes]:
     VerificationError when the delta is damaged or wants what the tree does not have. Nothing
     that comes out is to be used before its size and digest are checked.
     """
-    with _damaged_is_unverified(what), ExitStack() as undo:
+    with _damaged_is_unverified(what), _OldTree(tree) as old:
         if delta.read(len(MAGIC)) != MAGIC:
             raise VerificationError("it is not a delta")
         reader = zstandard.ZstdDecompressor(max_window_size=1 << WINDOW_LOG).stream_reader(delta)
         stream = io.BufferedReader(cast("io.RawIOBase", reader), _CHUNK)
-        old = undo.enter_context(_OldTree(tree))
         while operation := stream.read(1):
             yield from _done(operation[0], _varint(stream), stream, old)
 

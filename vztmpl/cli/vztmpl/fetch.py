@@ -6,7 +6,7 @@ from vztmpl.cli.errors import show
 from vztmpl.cli.vztmpl.fetching import fetch_all
 from vztmpl.cli.vztmpl.output import json_option, show_json
 from vztmpl.repo.client import Fetched
-from vztmpl.repo.refresh import worst
+from vztmpl.repo.fetch import worst
 from vztmpl.settings import Node
 
 

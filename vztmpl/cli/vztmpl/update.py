@@ -9,7 +9,7 @@ from vztmpl.cli.vztmpl.output import json_option, show_json
 from vztmpl.cli.vztmpl.parts import cache, remotes
 from vztmpl.errors import VztmplError
 from vztmpl.repo.client import Client
-from vztmpl.repo.refresh import worst
+from vztmpl.repo.fetch import worst
 from vztmpl.repo.remote import Remote
 from vztmpl.settings import Node
 from vztmpl.template.index import Index
