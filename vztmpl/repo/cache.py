@@ -174,16 +174,17 @@ class Cache:
     def remove_unused_bases(self, in_use: InUse, kept: set[str] | None = None) -> list[str]:
         """Remove each base that no VE is made of and that is not ``kept``; return their digests.
 
-        ``kept`` is the bases of all cached templates unless it is given.
+        ``kept`` is the bases of all cached templates unless it is given. What killed processes
+        left goes in any case.
         """
         if kept is None:
             kept = {entry.manifest.digest for entry in self.entries() if entry.manifest}
         gone = []
-        for digest in {_digest(path) for path in self._bases.glob("*")} - kept:
+        for digest in {_digest(path) for path in self._bases.glob("*")}:
             try:
                 with self.base_lock(digest, wait=False):
-                    if digest not in in_use():
-                        remove_abandoned(self._bases / digest)
+                    remove_abandoned(self._bases / digest)
+                    if digest not in kept | in_use():
                         remove_tree(self._bases / digest)
                         gone.append(digest)
             except LockedError:

@@ -1,15 +1,18 @@
 """Which templates leave the cache: the least used first, never one that a VE or a pin holds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from time import time
 
 from vztmpl.errors import NotFoundError
+from vztmpl.files import remove_tree
 from vztmpl.repo.cache import Cache, InUse
 
 _DAY_SECONDS = 86400
 _PARTIAL_DAYS = 7
 """How long a broken download may be gone on with."""
+_IMPORT_DAYS = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +76,18 @@ def collect(cache: Cache, in_use: InUse, *, bases: bool = False) -> Sequence[str
     """
     kept = {one.digest for one in held(cache, in_use) if one.kept} if bases else None
     gone = [f"base {digest}" for digest in cache.remove_unused_bases(in_use, kept)]
-    oldest = time() - _PARTIAL_DAYS * _DAY_SECONDS
-    for path in sorted(cache.partial.glob("*")):
-        if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
-            gone.append(f"broken download {path.name}")
+    for path in _old(cache.partial.glob("*"), _PARTIAL_DAYS):
+        path.unlink(missing_ok=True)
+        gone.append(f"broken download {path.name}")
+    for path in _old(cache.partial.parent.glob(".import-*"), _IMPORT_DAYS):
+        remove_tree(path)
+        gone.append(f"broken import {path.name}")
     return gone
+
+
+def _old(paths: Iterable[Path], days: int) -> list[Path]:
+    oldest = time() - days * _DAY_SECONDS
+    return [path for path in sorted(paths) if path.stat().st_mtime < oldest]
 
 
 def size_bytes(text: str) -> int:
