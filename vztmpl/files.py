@@ -55,6 +55,14 @@ def new_folder(path: Path) -> Iterator[Path]:
     sync_folder(path.parent)
 
 
+def public_folder(path: Path) -> None:
+    """Make a folder, and those above it, that all may read whatever the umask; old ones stay."""
+    for folder in (*reversed(path.parents), path):
+        if not folder.is_dir():
+            folder.mkdir()
+            folder.chmod(0o755)
+
+
 def remove_tree(path: Path) -> None:
     """Remove a folder and all below it; one that is not there is fine.
 

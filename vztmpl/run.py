@@ -55,19 +55,26 @@ def run(
 
 @contextmanager
 def piped(
-    argv: Sequence[str | Path], *, feed: bool = False, env: Mapping[str, str] | None = None
+    argv: Sequence[str | Path],
+    *,
+    feed: bool = False,
+    output: IO[bytes] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> "Iterator[IO[bytes]]":
     """Yield a program's stdout, or its stdin when ``feed`` is set; the block's end waits for it.
 
-    What it says on stderr becomes the tail of the CommandError. A program that ends before it has
-    read all that it was fed has failed, whatever its status.
+    What a fed program writes to stdout goes to ``output`` if that is given. What it says on stderr
+    becomes the tail of the CommandError. A program that ends before it has read all that it was
+    fed has failed, whatever its status.
     """
     import subprocess
     import tempfile
 
     whole = False
     with tempfile.TemporaryFile() as said:
-        stdin, stdout = (subprocess.PIPE, said) if feed else (subprocess.DEVNULL, subprocess.PIPE)
+        stdin, stdout = (
+            (subprocess.PIPE, output or said) if feed else (subprocess.DEVNULL, subprocess.PIPE)
+        )
         with (
             _translated(argv),
             subprocess.Popen(

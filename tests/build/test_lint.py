@@ -272,8 +272,8 @@ def test_linting_alongside_finds_the_same(tmp_path: Path) -> None:
     packed = tmp_path / "t.tar.zst"
     entries = with_entries(Entry("./etc/x", mode=0o666))
     pack(entries, packed)
-    with linting(NAME, EPOCH, (), packed) as (feed, report):
-        for piece in decompressed(packed):
+    with packed.open("rb") as file, linting(NAME, EPOCH, (), packed) as (feed, report):
+        for piece in decompressed(file, packed):
             feed(piece)
     assert report.result() == linted(tmp_path, entries)
 

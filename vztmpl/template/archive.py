@@ -97,19 +97,22 @@ def unpack(
 
     The caller throws ``folder`` away when this fails.
     """
-    with archive.open("rb") as file:
-        tar = verified(decompressed(file, archive), digest, unpacked_bytes, archive)
-        extract(tar, folder, unpacked_bytes, progress)
+    extract(read(archive, digest, unpacked_bytes), folder, unpacked_bytes, progress)
 
 
 def check(
     archive: Path, digest: str, unpacked_bytes: int, progress: Progress | None = None
 ) -> None:
     """Read an archive to its end; VerificationError unless the tar is exactly as named."""
+    for chunk in read(archive, digest, unpacked_bytes):
+        if progress:
+            progress(len(chunk))
+
+
+def read(archive: Path, digest: str, unpacked_bytes: int) -> Iterator[bytes]:
+    """Yield the tar in an archive, as ``verified`` does."""
     with archive.open("rb") as file:
-        for chunk in verified(decompressed(file, archive), digest, unpacked_bytes, archive):
-            if progress:
-                progress(len(chunk))
+        yield from verified(decompressed(file, archive), digest, unpacked_bytes, archive)
 
 
 def extract(

@@ -9,8 +9,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from time import monotonic, sleep
+from typing import IO
 
 import gnupg
 
@@ -115,11 +117,12 @@ class Keyring:
                 raise _failed("that is not an OpenPGP key", result.stderr)
             return list(dict.fromkeys(result.fingerprints))
 
-    def sign(self, data: bytes, fingerprint: str, *, clear: bool = False) -> bytes:
-        """Return a detached armoured signature, or the clear-signed text."""
+    def sign(self, data: bytes | IO[bytes], fingerprint: str, *, clear: bool = False) -> bytes:
+        """Return a detached armoured signature of a text or a file, or the clear-signed text."""
+        stream = BytesIO(data) if isinstance(data, bytes) else data
         with self._gpg() as gpg:
             exactly = ["--local-user", fingerprint]  # keyid= would fall back to another key
-            signed = gpg.sign(data, extra_args=exactly, detach=not clear, clearsign=clear)
+            signed = gpg.sign_file(stream, extra_args=exactly, detach=not clear, clearsign=clear)
             if not signed.data:
                 raise _failed(f"gpg did not sign with {fingerprint}", signed.stderr)
             return bytes(signed.data)
