@@ -1,6 +1,7 @@
 """Stand-ins for the outside world: programs on PATH, tiny templates, a web server that errs."""
 
 import os
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -163,12 +164,17 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def web_server(folder: Path) -> Iterator[FakeServer]:
-    """Serve ``folder`` on a port of this machine's own."""
+def web_server(folder: Path, certificate: Path | None = None) -> Iterator[FakeServer]:
+    """Serve ``folder`` on a port of this machine's own; over TLS if there is a certificate."""
     fake = FakeServer("")
     handler = partial(_Handler, directory=str(folder), fake=fake)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         fake.url = f"http://127.0.0.1:{server.server_address[1]}"
+        if certificate:
+            fake.url = fake.url.replace("http", "https")
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:

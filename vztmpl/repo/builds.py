@@ -17,7 +17,7 @@ from pathlib import Path
 from time import time
 
 from vztmpl.errors import VztmplError
-from vztmpl.files import new_folder, remove_abandoned, remove_tree, replacing
+from vztmpl.files import new_folder, public_folder, remove_abandoned, remove_tree, replacing
 from vztmpl.progress import Progress
 from vztmpl.repo.verify import Verified
 from vztmpl.template import delta, difference
@@ -38,8 +38,7 @@ def place(
     """Put the files of a build in place unless they are there, and return its entry."""
     manifest = template.manifest
     folder = repository / FOLDER / manifest.name / manifest.serial
-    for parent in reversed(folder.relative_to(repository).parents):
-        public_folder(repository / parent)
+    public_folder(folder.parent)
     folder = _own_folder(folder, template)
     older = [one for one in index.builds(manifest.name) if one.serial < manifest.serial]
     remove_abandoned(folder)
@@ -90,13 +89,6 @@ def remove_retired(repository: Path, index: Index, grace: timedelta) -> list[str
             remove_tree(folder)
             gone.append(path)
     return gone
-
-
-def public_folder(path: Path) -> None:
-    """Make a folder that a web server may read, whatever the umask; one that is there stays."""
-    if not path.is_dir():
-        path.mkdir(parents=True)
-        path.chmod(0o755)
 
 
 def _own_folder(folder: Path, template: Verified) -> Path:

@@ -4,6 +4,8 @@ keep = 3           builds of each template that the index names
 deltas = 2         older builds for which a new one gets a delta
 valid_days = 30    how long an index is good
 grace_hours = 24   how long files stay that no index names any more
+
+[publish]          for whom else (``repo.formats.config``)
 """
 
 import tomllib
@@ -44,6 +46,7 @@ class Policy:
             valid=timedelta(days=_number(table, "valid_days", 1, 30)),
             grace=timedelta(hours=_number(table, "grace_hours", 0, 24)),
         )
+        table.table("publish")  # repo.formats.config reads it
         table.done()
         return policy
 

@@ -6,6 +6,8 @@ REPO/key.asc                    the public keys of now, for those who add a remo
 REPO/repository.toml            what its owner wants (``repo.policy``)
 REPO/index.json                 the index, for people
 REPO/index.json.asc             the same signed, written after every file that it names
+
+What other systems read stands beside it (``repo.formats``).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,10 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vztmpl.errors import UsageError, VerificationError, VztmplError, during
-from vztmpl.files import locked, replacing
+from vztmpl.files import locked, public_folder, replacing
 from vztmpl.progress import Progress, Silent
 from vztmpl.repo import keys
-from vztmpl.repo.builds import place, public_folder, remove_retired, resign, retire
+from vztmpl.repo.builds import place, remove_retired, resign, retire
+from vztmpl.repo.formats.config import Publishing
+from vztmpl.repo.formats.derive import derive
+from vztmpl.repo.formats.outputs import SigningKey
 from vztmpl.repo.keys import KeyList
 from vztmpl.repo.policy import Policy
 from vztmpl.repo.verify import Verified, verify
@@ -49,27 +54,31 @@ def publish(
     fingerprint: str,
     *,
     policy: Policy | None = None,
+    publishing: Publishing | None = None,
     progress: Progress | None = None,
     resign_all: bool = False,
 ) -> Published:
     """Add templates to a repository and sign its index anew; no archives just renew it.
 
-    Publishing the same build twice is fine. ``resign_all`` signs anew what a key signed that counts
-    no more; whoever says so has looked at it. VerificationError when a template is not signed by a
-    key of ``keyring``, or the index that is there is not; then nothing was changed.
+    Without ``publishing`` other systems get what the repository's file says; with it, that is what
+    it says from now on. Publishing the same build twice is fine. ``resign_all`` signs anew what a
+    key signed that counts no more; whoever says so has looked at it. VerificationError when a
+    template is not signed by a key of ``keyring``, or the index that is there is not; then nothing
+    was changed.
     """
-    policy = policy or Policy()
+    policy, progress = policy or Policy(), progress or Silent()
     ours = keyring.public_keys()
     public_keys = "".join(ours.values()).encode()
     with during(f"publishing to {repository}"):
         verified = [verify(archive, public_keys) for archive in archives]
         public_folder(repository)
         with _locked(repository):
+            for_whom = publishing or Publishing.load(repository)
             index = read_index(repository, public_keys)
             signers = _signers(repository, index, fingerprint, verified)
             _check_newer(index, verified, policy.keep)
             entries = [
-                place(repository, template, index, policy.deltas, progress or Silent())
+                place(repository, template, index, policy.deltas, progress)
                 for template in verified
             ]
             kept = _newest((*index.entries, *entries), policy.keep)
@@ -87,8 +96,12 @@ def publish(
                 keys=signers,
                 keys_version=_keys_version(repository),
             )
-            # Other systems' forms of the same builds are made here, before the index is signed.
+            if publishing:
+                publishing.save(repository)
+            key = SigningKey(keyring=keyring, fingerprint=fingerprint)
+            derived = derive(repository, index, for_whom, key, progress)
             _write_index(repository, index, keyring, fingerprint)
+            derived.remove_others()
             removed = remove_retired(repository, index, policy.grace)
     return Published(entries=entries, dropped=dropped, removed=removed)
 

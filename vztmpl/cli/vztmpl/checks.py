@@ -24,6 +24,8 @@ _PACKAGES = {
     "tar": "tar",
     "unshare": "util-linux",
     "setpriv": "util-linux",
+    "xz": "xz-utils",
+    "tar2sqfs": "squashfs-tools-ng",
 }
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _LEAST_KERNEL = (5, 19)
