@@ -133,6 +133,9 @@ def published(publisher: Signer, tmp_path_factory: pytest.TempPathFactory) -> It
     everything = Publishing(formats=tuple(Format))
     publish(repository, [older.archive], keyring, fingerprint, publishing=everything)
     publish(repository, [files.archive], keyring, fingerprint)
+    sbom = f"{NAME}.cdx.json"
+    (repository / f"templates/{NAME}/{NEW}" / sbom).write_text('{"bomFormat": "CycloneDX"}\n')
+    publish(repository, [files.archive], keyring, fingerprint)
     certificate = folder / "tls.pem"
     request = (
         "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x"
