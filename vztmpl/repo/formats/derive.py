@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from vztmpl.progress import Progress
-from vztmpl.repo.formats import incus, lxc, oci, openvz, proxmox, systemd
+from vztmpl.repo.formats import incus, lxc, oci, openvz, page, proxmox, systemd
 from vztmpl.repo.formats.config import Format, Publishing
 from vztmpl.repo.formats.format import Maker
-from vztmpl.repo.formats.outputs import Derived, Output, SigningKey
+from vztmpl.repo.formats.outputs import Derived, File, Output, SigningKey
 from vztmpl.repo.formats.prepare import builds, prepare
 from vztmpl.template.index import Index
 
@@ -37,6 +37,8 @@ def derive(
         outputs = [output for _, made in prepared for output in made]
     for maker in makers:
         outputs += maker.outputs(published)
+    content = page.page(repository, published, publishing, key.fingerprint)
+    outputs.append(File(path=page.FILE, content=content))
     derived = Derived(repository, key)
     derived.write(outputs)
     return derived
