@@ -123,7 +123,22 @@ def make_template(folder: Path, signer: Signer, serial: str) -> tuple[TemplateFi
 
 
 @pytest.fixture(scope="session")
-def published(publisher: Signer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Published]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with key and certificate of a server on loopback; ``.crt`` is the certificate."""
+    both = tmp_path_factory.mktemp("tls") / "tls.pem"
+    crt = Path(f"{both}.crt")
+    key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+    named = "-days 2 -subj /CN=loopback -addext subjectAltName=IP:127.0.0.1"
+    run("openssl", "req", "-x509", *f"{key} {named}".split(), "-keyout", both, "-out", crt)
+    with both.open("a") as file:
+        file.write(crt.read_text())
+    return both
+
+
+@pytest.fixture(scope="session")
+def published(
+    publisher: Signer, certificate: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Published]:
     """The tree, served over http and https on this machine."""
     folder = tmp_path_factory.mktemp("published")
     repository = folder / "www"
@@ -136,22 +151,5 @@ def published(publisher: Signer, tmp_path_factory: pytest.TempPathFactory) -> It
     sbom = f"{NAME}.cdx.json"
     (repository / f"templates/{NAME}/{NEW}" / sbom).write_text('{"bomFormat": "CycloneDX"}\n')
     publish(repository, [files.archive], keyring, fingerprint)
-    certificate = folder / "tls.pem"
-    request = (
-        "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=x"
-    )
-    names = "subjectAltName=IP:127.0.0.1"
-    run(
-        "openssl",
-        *request.split(),
-        "-addext",
-        names,
-        "-keyout",
-        certificate,
-        "-out",
-        f"{certificate}.crt",
-    )
-    with certificate.open("a") as both:
-        both.write(Path(f"{certificate}.crt").read_text())
     with web_server(repository) as http, web_server(repository, certificate) as https:
         yield Published(repository, files, facts(tree), http, https, certificate)

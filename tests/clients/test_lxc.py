@@ -1,4 +1,4 @@
-"""lxc-create with the templates ``download`` and ``local``."""
+"""lxc-create with the templates ``download`` and ``local``, and what it makes booted."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,66 +7,90 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import NAME, NEW, OLD, Published, facts, run
+from tests.fakes import FakeServer, web_server
+from tests.integration.conftest import SIGNER, call, templates  # noqa: F401 - one is a fixture
 
 pytestmark = pytest.mark.root
+WAIT = "for i in $(seq 300); do systemctl is-system-running --wait && break; sleep 0.05; done"
+
+
+class Lxc:
+    """Containers below a folder of their own, under names that no other test has."""
+
+    def __init__(self, folder: Path, certificate: Path) -> None:
+        self._containers = folder / "lxc"
+        self._containers.mkdir()
+        self._config = folder / "empty.conf"
+        self._config.write_text("lxc.net.0.type = empty\nlxc.apparmor.profile = unconfined\n")
+        (folder / "wgetrc").write_text(f"ca_certificate={certificate}.crt\n")
+        self._env = {"WGETRC": str(folder / "wgetrc"), "LXC_CACHE_PATH": str(folder / "cache")}
+        self.name = f"vz-{abs(hash(folder)):x}"
+
+    def create(self, template: str, *options: object) -> Path:
+        """Make the container and return its root."""
+        self._run("create", "-f", self._config, "-t", template, "--", *options)
+        return self._containers / self.name / "rootfs"
+
+    def download(self, server: FakeServer, *wanted: str) -> Path:
+        host = server.url.removeprefix("https://")
+        return self.create("download", "--server", host, "-a", "amd64", *wanted)
+
+    def start(self) -> None:
+        self._run("start")
+
+    def inside(self, *words: str, check: bool = True) -> str:
+        return self._run("attach", "--clear-env", "--", *words, check=check)
+
+    def config(self) -> str:
+        return (self._containers / self.name / "config").read_text()
+
+    def stop(self) -> None:
+        """Stop it if it runs; LXC leaves an empty group in each hierarchy."""
+        self._run("stop", "-k", check=False)
+        for group in ("lxc.pivot", "*/lxc.pivot"):
+            for pivot in Path("/sys/fs/cgroup").glob(group):
+                with suppress(OSError):  # another container is on its way
+                    pivot.rmdir()
+
+    def _run(self, verb: str, *words: object, check: bool = True) -> str:
+        which = ("-P", self._containers, "-n", self.name)
+        return run(f"lxc-{verb}", *which, *words, env=self._env, check=check)
 
 
 @pytest.fixture
-def containers(tmp_path: Path) -> Iterator[Path]:
-    """A folder for containers; none runs on, and LXC's empty group does not stay."""
-    folder = tmp_path / "lxc"
-    folder.mkdir()
-    (tmp_path / "empty.conf").write_text(
-        "lxc.net.0.type = empty\nlxc.apparmor.profile = unconfined\n"
-    )
-    yield folder
-    for container in folder.iterdir():
-        run("lxc-stop", "-P", folder, "-n", container.name, "-k", check=False)
-    for pivot in Path("/sys/fs/cgroup").glob("**/lxc.pivot"):
-        with suppress(OSError):
-            pivot.rmdir()
+def lxc(tmp_path: Path, certificate: Path) -> Iterator[Lxc]:
+    containers = Lxc(tmp_path, certificate)
+    yield containers
+    containers.stop()
 
 
-def create(
-    containers: Path, name: str, template: str, *options: object, env: dict[str, str]
-) -> Path:
-    config = containers.parent / "empty.conf"
-    run(
-        "lxc-create",
-        "-P",
-        containers,
-        "-n",
-        name,
-        "-f",
-        config,
-        "-t",
-        template,
-        "--",
-        *options,
-        env=env,
-    )
-    return containers / name / "rootfs"
-
-
-def test_a_template_is_downloaded_over_https_and_boots(
-    published: Published, containers: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "wgetrc").write_text(f"ca_certificate={published.certificate}.crt\n")
-    env = {"WGETRC": str(tmp_path / "wgetrc"), "LXC_CACHE_PATH": str(tmp_path / "cache")}
-    server = published.https.url.removeprefix("https://")
-    wanted = ("-d", "busybox", "-r", "1", "-a", "amd64")
-    tree = create(containers, "d", "download", "--server", server, *wanted, env=env)
+def test_a_template_is_downloaded_over_https_and_boots(published: Published, lxc: Lxc) -> None:
+    tree = lxc.download(published.https, "-d", "busybox", "-r", "1")
     (tree / "dev/pts").rmdir()  # LXC's own
     assert facts(tree) == published.system
-    run("lxc-start", "-P", containers, "-n", "d")
-    inside = run("lxc-attach", "-P", containers, "-n", "d", "--", "/bin/cat", "/etc/serial")
-    assert inside == f"{NEW}\n"
-    run("lxc-stop", "-P", containers, "-n", "d", "-k")
+    lxc.start()
+    assert lxc.inside("/bin/cat", "/etc/serial") == f"{NEW}\n"
 
 
-def test_a_template_is_unpacked_from_local_files(published: Published, containers: Path) -> None:
+def test_a_template_is_unpacked_from_local_files(published: Published, lxc: Lxc) -> None:
     images = published.folder / f"images/{NAME}/{OLD}"
     files = ("--metadata", images / "meta.tar.xz", "--fstree", images / "rootfs.tar.xz")
-    tree = create(containers, "l", "local", *files, env={})
-    assert (tree / "etc/serial").read_text() == f"{OLD}\n"
-    assert "lxc.arch = x86_64" in (containers / "l/config").read_text()
+    assert (lxc.create("local", *files) / "etc/serial").read_text() == f"{OLD}\n"
+    assert "lxc.arch = x86_64" in lxc.config()
+
+
+def test_a_real_debian_comes_up_with_no_failed_unit(
+    templates: Path,  # noqa: F811
+    lxc: Lxc,
+    certificate: Path,
+    tmp_path: Path,
+) -> None:
+    archive = templates / "debian-12-x86_64-minimal.tar.zst"
+    repository = tmp_path / "www"
+    call("vztmpl", "publish", repository, archive, "--formats", "lxc", env=SIGNER, check=True)
+    with web_server(repository, certificate) as https:
+        lxc.download(https, "-d", "debian", "-r", "12", "--variant", "minimal")
+    lxc.start()
+    said = lxc.inside("sh", "-c", WAIT, check=False)
+    assert said.split()[-1:] == ["running"], lxc.inside("systemctl", "--failed", "--no-legend")
+    assert lxc.inside("hostname") == f"{lxc.name}\n"

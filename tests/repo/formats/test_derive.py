@@ -179,11 +179,27 @@ def test_a_publisher_that_is_killed_while_compressing_leaves_nothing_for_the_nex
     assert not (repository / "index.json.asc").exists()
     folder = repository / f"images/{NAME}/{OLD}"
     (folder / ".rootfs.tar.xz.01234567").write_bytes(b"half")
+    (repository / ".index.html.01234567").write_bytes(b"half")
     (repository / "systemd").mkdir()
     (repository / "systemd/.SHA256SUMS.01234567").write_bytes(b"half")
     put(repository, publisher, files)
     hidden = [path.name for path in repository.rglob(".*")]
     assert sorted(hidden) == [".derived.json", ".listing", ".lock"]
+
+
+def test_a_publisher_that_is_killed_leaves_nothing_of_formats_that_are_dropped_then(
+    tmp_path: Path, repository: Path, publisher: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = make_template(tmp_path, publisher)
+    with monkeypatch.context() as broken:
+        fake_program(broken, tmp_path, "gzip", "exit 1")
+        with pytest.raises(CommandError, match="gzip"):
+            put(repository, publisher, files, publishing=ALL)
+    folder = repository / f"images/{NAME}/{OLD}"
+    assert names_in(folder) == ["rootfs.tar.xz"]
+    (folder / ".rootfs.tar.gz.01234567").write_bytes(b"half")
+    put(repository, publisher, files, publishing=Publishing())
+    assert [path.name for path in repository.iterdir() if path.is_dir()] == ["templates"]
 
 
 def test_a_signature_is_made_anew_when_another_key_signs_or_the_list_is_lost(

@@ -22,7 +22,7 @@ from vztmpl.settings import Node
 @click.option(
     "--formats",
     metavar="WORDS",
-    help="For whom, besides vztmpl: incus,lxc,oci,openvz,proxmox,systemd or none of them.",
+    help='For whom else: incus,lxc,oci,openvz,proxmox,systemd, or "" for nobody.',
 )
 @click.option("--push", "registry", metavar="URL", help="Push images to docker://HOST/PATH too.")
 @json_option

@@ -16,6 +16,7 @@ REPORT = ".test.json"
 """What a boot test said, beside the archive: ``passed`` (true or false), ``summary`` (a line)."""
 _REPORT_MAX_BYTES = 64 << 10
 _HUES = 8
+_NAME_WIDTH = 28
 
 
 class _Report(NamedTuple):
@@ -92,8 +93,8 @@ def _more(repository: Path, builds: Sequence[Build], publishing: Publishing) -> 
         label = f"Changes since {day(before.built)}"
         yield _details(f"{label} ({len(rows)})", _table(rows) if rows else tag("p", "None."))
     if build.manifest.packages:
-        rows = [(name, version) for name, version in sorted(build.manifest.packages.items())]
-        yield _details(f"Packages ({len(rows)})", _table(rows), class_="packages")
+        packages = build.manifest.packages
+        yield _details(f"Packages ({len(packages)})", _listing(packages), class_="packages")
     yield _details("Files", tag("ul", *_files(repository, builds), class_="files"))
 
 
@@ -130,6 +131,13 @@ def _files(repository: Path, builds: Sequence[Build]) -> Iterator[Html]:
 def _table(rows: Sequence[tuple[str, str]]) -> Html:
     cells = (tag("tr", tag("th", name, scope="row"), tag("td", said)) for name, said in rows)
     return tag("table", tag("tbody", *cells))
+
+
+def _listing(packages: Mapping[str, str]) -> Html:
+    """List packages as a text: a table of them for a thousand templates would be too much."""
+    width = min(_NAME_WIDTH, max(map(len, packages)))
+    lines = (f"{name.ljust(width)}  {version}\n" for name, version in sorted(packages.items()))
+    return tag("pre", tag("code", "".join(lines)))
 
 
 def _details(summary: str, content: Html, **attributes: str) -> Html:

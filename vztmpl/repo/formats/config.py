@@ -78,8 +78,12 @@ class Publishing:
 
     def save(self, repository: Path) -> None:
         """Write publish.toml."""
-        said = {field.name: getattr(self, field.name) for field in fields(self)}
-        lines = [f"{key} = {json.dumps(value)}\n" for key, value in said.items() if value]
+        said = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
+        lines = [
+            f"{key} = {json.dumps(value)}\n"
+            for key, (value, default) in said.items()
+            if value != default
+        ]
         write_text(repository / FILE, "".join(["[publish]\n", *lines]))
 
     def _check(self, where: object) -> None:

@@ -30,6 +30,9 @@ def derive(
     """
     published = builds(repository, index)
     makers = [MAKERS[format_] for format_ in publishing.formats]
+    forms = {form for maker in makers for form in maker.forms}
+    derived = Derived(repository, key)
+    derived.expect(build.image(form) for build in published for form in forms)
     outputs: list[Output] = []
     if makers:
         prepared = [prepare(repository, build, makers, progress) for build in published]
@@ -39,6 +42,5 @@ def derive(
         outputs += maker.outputs(published)
     content = page.page(repository, published, publishing, key.fingerprint)
     outputs.append(File(path=page.FILE, content=content))
-    derived = Derived(repository, key)
     derived.write(outputs)
     return derived

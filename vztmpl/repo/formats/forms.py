@@ -1,7 +1,8 @@
 """A template's tar in other compressions, all made in one pass, for those who read no zstandard.
 
 The same tar gives the same bytes for any number of cores, but not for another version of a
-compressor; so a form is made once for each build and stays.
+compressor; so a form is made once for each build and stays. The levels are where more time stops
+paying: of Debian 12's 206 MB, xz -6 makes 48 MB in 68 s of CPU time, xz -1 58 MB in 17 s.
 """
 
 import os
@@ -53,12 +54,12 @@ def _command(form: Form, target: Path) -> list[str | Path]:
     threads = max(2, os.cpu_count() or 2)  # one thread would make another file than many
     match form:
         case Form.XZ:
-            return ["xz", "--compress", "--stdout", "-6", f"--threads={threads}"]
+            return ["xz", "--compress", "--stdout", "-1", f"--threads={threads}"]
         case Form.GZIP:
             return ["gzip", "--stdout", "--no-name", "-6"]
         case Form.SQUASHFS:  # not sqfstar: it makes up the root's time and mode
-            options = ["--compressor=zstd", "--block-size=1M", "--no-skip", "--quiet", "--force"]
-            return ["tar2sqfs", *options, target]
+            zstd = ["--compressor=zstd", "--comp-extra=level=9", "--block-size=1M"]
+            return ["tar2sqfs", *zstd, "--no-skip", "--quiet", "--force", target]
 
 
 @contextmanager

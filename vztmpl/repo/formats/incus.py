@@ -113,7 +113,7 @@ def _item(build: Build, file: str, kind: str) -> _Json:
 
 
 def _text(value: _Json) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=True) + "\n").encode()
+    return (json.dumps(value, sort_keys=True) + "\n").encode()
 
 
 MAKER = Maker(forms=(Form.XZ, Form.SQUASHFS), parts={INCUS_META: _metadata}, outputs=_outputs)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +85,14 @@ class Derived:
         self._known = self._load()
         self._listed: set[str] = set()
 
+    def expect(self, paths: Iterable[str]) -> None:
+        """Know files as ours before they are put in place."""
+        self._save(dict.fromkeys(paths, "") | self._known)
+
     def write(self, outputs: Sequence[Output]) -> None:
         """Write what is new or changed, in this order."""
         self._listed = {path for output in outputs for path in _paths(output)}
-        self._save(dict.fromkeys(self._listed, "") | self._known)
+        self.expect(self._listed)
         self._remove_abandoned()
         for output in outputs:
             match output:
@@ -162,10 +166,10 @@ class Derived:
         return replacing(target)
 
     def _remove_abandoned(self) -> None:
-        for folder in {(self._repository / path).parent for path in self._listed}:
-            for left in folder.glob(".*") if folder.is_dir() else ():
+        for folder in {os.path.dirname(path) for path in self._known}:  # noqa: PTH120 - thousands
+            for left in (self._repository / folder).glob(".*.????????"):
                 match = _ABANDONED.fullmatch(left.name)
-                if match and str((folder / match[1]).relative_to(self._repository)) in self._listed:
+                if match and f"{folder}/{match[1]}".lstrip("/") in self._known:
                     left.unlink()
 
     def _load(self) -> dict[str, str]:

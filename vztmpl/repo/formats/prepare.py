@@ -83,7 +83,7 @@ def _make(repository: Path, build: Build, lacking: Sequence[Form], progress: Pro
 def _record(build: Build, facts: dict[str, Facts]) -> File:
     files = {path: asdict(facts[path]) for path in sorted(facts)}
     record = {"digest": build.manifest.digest, "files": files}
-    content = (json.dumps(record, indent=1) + "\n").encode()
+    content = (json.dumps(record) + "\n").encode()
     return File(path=build.image(RECORD), content=content)
 
 

@@ -5,10 +5,11 @@ in the registry are those of the published layout.
 """
 
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from vztmpl.errors import during
+from vztmpl.errors import VztmplError, during
 from vztmpl.progress import Progress
 from vztmpl.repo.formats.oci import FOLDER, LATEST, referrers_tag
 from vztmpl.run import run
@@ -26,6 +27,9 @@ def push(
 
     What refers to them goes along. No builds means all that are published.
     """
+    if not shutil.which("skopeo"):
+        hint = "apt-get install skopeo; then `vztmpl publish REPO` pushes what is published"
+        raise VztmplError("skopeo is not installed", hint=hint)
     for name, serial in builds or _all(repository):
         layout = repository / FOLDER / name
         tags = _tags(layout)
