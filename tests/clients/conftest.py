@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,14 @@ def run(*words: object, env: dict[str, str] | None = None, check: bool = True) -
 def privately(*words: object) -> tuple[object, ...]:
     """Wrap a command in a mount namespace of its own."""
     return ("unshare", "--mount", "--propagation=private", "--", *words)
+
+
+def remove_pivots() -> None:
+    """Remove the empty group that LXC leaves in each hierarchy, unless somebody is in it."""
+    for group in ("lxc.pivot", "*/lxc.pivot"):
+        for pivot in Path("/sys/fs/cgroup").glob(group):
+            with suppress(OSError):
+                pivot.rmdir()
 
 
 def facts(tree: Path) -> dict[str, Facts]:

@@ -1,12 +1,11 @@
 """lxc-create with the templates ``download`` and ``local``, and what it makes booted."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import NAME, NEW, OLD, Published, facts, run
+from tests.clients.conftest import NAME, NEW, OLD, Published, facts, remove_pivots, run
 from tests.fakes import FakeServer, web_server
 from tests.integration.conftest import SIGNER, call, templates  # noqa: F401 - one is a fixture
 
@@ -45,12 +44,8 @@ class Lxc:
         return (self._containers / self.name / "config").read_text()
 
     def stop(self) -> None:
-        """Stop it if it runs; LXC leaves an empty group in each hierarchy."""
         self._run("stop", "-k", check=False)
-        for group in ("lxc.pivot", "*/lxc.pivot"):
-            for pivot in Path("/sys/fs/cgroup").glob(group):
-                with suppress(OSError):  # another container is on its way
-                    pivot.rmdir()
+        remove_pivots()
 
     def _run(self, verb: str, *words: object, check: bool = True) -> str:
         which = ("-P", self._containers, "-n", self.name)

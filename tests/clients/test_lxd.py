@@ -1,13 +1,30 @@
-"""LXD's client, which needs no daemon to read a simplestreams server; Incus' reads the same."""
+"""LXD: its client needs no daemon to read a simplestreams server; its daemon runs what it reads.
+
+Incus reads the same by the same code.
+"""
 
 import json
+import os
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from tests.clients.conftest import NAME, NEW, OLD, Published, capabilities, facts, run
+from tests.clients.conftest import (
+    NAME,
+    NEW,
+    OLD,
+    Published,
+    capabilities,
+    facts,
+    privately,
+    remove_pivots,
+    run,
+)
 from tests.fakes import alters
 
 pytestmark = pytest.mark.root
@@ -75,3 +92,42 @@ def test_an_altered_image_is_refused(published: Published, lxc: Client, tmp_path
     assert "Error: " in said
     assert " != " in said
     assert not (tmp_path / "rootfs.squashfs").exists()
+
+
+@pytest.fixture
+def daemon(published: Published, tmp_path: Path) -> Iterator[Client]:
+    """A daemon of the test's own, which finds no name server."""
+    (tmp_path / "resolv.conf").write_text("nameserver 127.0.0.1\n")
+    (tmp_path / "client").mkdir()
+    with TemporaryDirectory(prefix="vz-") as folder:  # its sockets want a short path
+        env = {
+            "LXD_DIR": folder,
+            "LXD_CONF": str(tmp_path / "client"),
+            "SSL_CERT_FILE": f"{published.certificate}.crt",
+            "PATH": os.environ["PATH"],
+        }
+        alone = f'mount --bind {tmp_path}/resolv.conf /etc/resolv.conf && exec "$@"'
+        words = privately("sh", "-c", alone, "sh", "lxd", "--group=root")
+        with subprocess.Popen([str(word) for word in words], env=env) as server:
+            run("lxd", "waitready", "--timeout=60", env=env)
+            yield Client(env)
+            run("lxd", "shutdown", "--timeout=30", env=env)
+            server.wait(timeout=60)
+        remove_pivots()
+
+
+def test_a_container_is_made_of_an_image_and_knows_its_name(
+    published: Published, daemon: Client
+) -> None:
+    name = f"vz-{os.getpid()}"
+    daemon("storage", "create", "pool", "dir")
+    daemon("remote", "add", "r", published.https.url, "--protocol=simplestreams")
+    daemon("init", "r:busybox/1", name, "--storage=pool", "--no-profiles")
+    try:
+        daemon("start", name)
+        inside = daemon("exec", name, "--", "/bin/cat", "/etc/serial", "/etc/hostname")
+        assert inside == f"{NEW}\n{name}\n"
+        unprivileged = daemon("exec", name, "--", "/bin/cat", "/proc/self/uid_map")
+        assert unprivileged.split()[:2] != ["0", "0"]
+    finally:
+        daemon("delete", "--force", name)
