@@ -1,13 +1,16 @@
 """The flow: what other systems read is made from the index that is about to be signed."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vztmpl.progress import Progress
 from vztmpl.repo.formats import incus, lxc, oci, openvz, page, proxmox, systemd
+from vztmpl.repo.formats.build import Build
 from vztmpl.repo.formats.config import Format, Publishing
 from vztmpl.repo.formats.format import Maker
+from vztmpl.repo.formats.known import Known
 from vztmpl.repo.formats.outputs import Derived, File, Output, SigningKey
-from vztmpl.repo.formats.prepare import builds, prepare
+from vztmpl.repo.formats.prepare import builds, prepare, wanted
 from vztmpl.template.index import Index
 
 MAKERS: dict[Format, Maker] = {
@@ -30,17 +33,24 @@ def derive(
     """
     published = builds(repository, index)
     makers = [MAKERS[format_] for format_ in publishing.formats]
-    forms = {form for maker in makers for form in maker.forms}
     derived = Derived(repository, key)
-    derived.expect(build.image(form) for build in published for form in forms)
+    derived.expect(path for build in published for path in wanted(build, makers))
     outputs: list[Output] = []
     if makers:
-        prepared = [prepare(repository, build, makers, progress) for build in published]
-        published = [build for build, _ in prepared]
-        outputs = [output for _, made in prepared for output in made]
+        known = [Known.noted(repository, build) for build in published]
+        published, outputs = prepare_all(known, makers, progress)
+    content = page.page(repository, published, publishing, key.fingerprint)
+    derived.write([*outputs, File(path=page.FILE, content=content)])
+    return derived
+
+
+def prepare_all(
+    known: Iterable[Known], makers: Sequence[Maker], progress: Progress
+) -> tuple[list[Build], list[Output]]:
+    """Return builds with all facts, and all that some formats are made of, indexes last."""
+    prepared = [prepare(one, makers, progress) for one in known]
+    published = [build for build, _ in prepared]
+    outputs = [output for _, made in prepared for output in made]
     for maker in makers:
         outputs += maker.outputs(published)
-    content = page.page(repository, published, publishing, key.fingerprint)
-    outputs.append(File(path=page.FILE, content=content))
-    derived.write(outputs)
-    return derived
+    return published, outputs

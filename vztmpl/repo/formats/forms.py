@@ -66,7 +66,7 @@ def _command(form: Form, target: Path) -> list[str | Path]:
 def _feeding(argv: Sequence[str | Path], output: IO[bytes]) -> Iterator[Callable[[bytes], None]]:
     """Yield what feeds a program by a thread of its own, so that no one waits for the slowest."""
     waiting: Queue[bytes] = Queue(_AHEAD_CHUNKS)
-    broken: list[OSError] = []
+    broken: list[BaseException] = []
 
     def pump() -> None:
         while chunk := waiting.get():
@@ -81,6 +81,9 @@ def _feeding(argv: Sequence[str | Path], output: IO[bytes]) -> Iterator[Callable
         thread.start()
         try:
             yield waiting.put
+        except BaseException as error:
+            broken.append(error)  # what waits is of no use any more
+            raise
         finally:
             waiting.put(b"")
             thread.join()
