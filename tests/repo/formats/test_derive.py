@@ -2,6 +2,7 @@
 
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,31 @@ def test_what_leaves_the_index_goes_when_the_index_is_in_place(
     blobs = {path.name: path.read_bytes() for path in (layout / "blobs/sha256").iterdir()}
     named = b"".join([*blobs.values(), (layout / "index.json").read_bytes()])
     assert all(blob.encode() in named for blob in blobs)
+
+
+def test_what_left_the_index_may_be_read_for_the_time_of_grace(
+    tmp_path: Path, repository: Path, publisher: Signer
+) -> None:
+    put(repository, publisher, make_template(tmp_path, publisher), publishing=ALL)
+    put(repository, publisher, make_template(tmp_path, publisher, serial=NEW, content="new"))
+    again = Index.parse((repository / "index.json").read_bytes(), "x")
+    index = without(again, OLD)
+    key = SigningKey(keyring=publisher.keyring, fingerprint=publisher.fingerprint)
+    old = repository / f"systemd/{NAME}_{OLD}.tar.xz"
+    state = repository / ".derived.json"
+    for wanted in (index, again, index, index):
+        derive(repository, wanted, ALL, key, Silent()).remove_others(timedelta(hours=1))
+        assert old.is_file()
+        assert ('"left ' in state.read_text()) is (wanted is index)
+    said = json.loads(state.read_text())
+    an_hour_ago = {
+        path: f"left {int(word.split()[1]) - 3600}" if word.startswith("left ") else word
+        for path, word in said.items()
+    }
+    state.write_text(json.dumps(an_hour_ago))
+    derive(repository, index, ALL, key, Silent()).remove_others(timedelta(hours=1))
+    assert not old.exists()
+    assert OLD not in state.read_text()
 
 
 def test_a_format_that_is_dropped_leaves_nothing(

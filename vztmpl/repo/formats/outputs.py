@@ -1,8 +1,8 @@
 """Putting derived files into a repository: each at once, only those that changed, none forgotten.
 
-``.derived.json`` lists them, with what each signature was made of and by whom. It is written before
-the first file and after the last, so a killed publisher leaves nothing that the next one does not
-know; files of others in the same folders are never touched.
+``.derived.json`` lists them, with what each signature was made of and by whom, or since when they
+are not wanted. It is written before the first file and after the last, so a killed publisher leaves
+nothing that the next one does not know; files of others in the same folders are never touched.
 """
 
 import hashlib
@@ -12,13 +12,16 @@ import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from time import time
 from typing import IO
 
 from vztmpl.files import public_folder, replacing
 from vztmpl.template.signature import Keyring
 
 FILE = ".derived.json"
+_LEFT = "left "
 _ABANDONED = re.compile(r"\.(.+)\.[0-9a-f]{8}")
 
 
@@ -87,7 +90,10 @@ class Derived:
 
     def expect(self, paths: Iterable[str]) -> None:
         """Know files as ours before they are put in place."""
-        self._save(dict.fromkeys(paths, "") | self._known)
+        expected = dict.fromkeys(paths, "")
+        left_before = {path for path in expected if self._known.get(path, "").startswith(_LEFT)}
+        kept = {path: said for path, said in self._known.items() if path not in left_before}
+        self._save(expected | kept)
 
     def write(self, outputs: Sequence[Output]) -> None:
         """Write what is new or changed, in this order."""
@@ -106,14 +112,26 @@ class Derived:
                     pass
         self._save(self._known)
 
-    def remove_others(self) -> None:
-        """Remove what was not in the last ``write``; call it when no index names it any more."""
-        for path in sorted(set(self._known) - self._listed):
+    def remove_others(self, grace: timedelta = timedelta(0)) -> None:
+        """Remove what was not in a ``write`` for a time; call it when no index names it any more.
+
+        Somebody who has read an index before may be fetching what that names.
+        """
+        now = int(time())
+        left = {path: self._left(path, now) for path in set(self._known) - self._listed}
+        over = {path for path, since in left.items() if since + grace.total_seconds() <= now}
+        for path in sorted(over):
             (self._repository / path).unlink(missing_ok=True)
             for folder in Path(path).parents[:-1]:
                 with suppress(OSError):  # it holds something else
                     (self._repository / folder).rmdir()
-        self._save({path: self._known[path] for path in self._listed})
+        waiting = {path: f"{_LEFT}{since}" for path, since in left.items() if path not in over}
+        self._save({path: self._known[path] for path in self._listed} | waiting)
+
+    def _left(self, path: str, now: int) -> int:
+        """Say when a file was listed last."""
+        said = self._known[path]
+        return int(said.removeprefix(_LEFT)) if said.startswith(_LEFT) else now
 
     def _write_file(self, output: File) -> None:
         target = self._repository / output.path
