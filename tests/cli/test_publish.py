@@ -35,9 +35,8 @@ def test_for_whom_is_kept_in_the_repository(tmp_path: Path, ours: Signer) -> Non
     assert publish(www) == 0
     assert "by hand" in (www / "publish.toml").read_text()
     assert (www / "meta").is_dir()
-    assert not (www / "systemd").exists()
     assert publish(www, "--formats", "") == 0
-    assert not (www / "meta").exists()
+    assert (www / "publish.toml").read_text() == "[publish]\n"
 
 
 def test_a_word_that_is_no_format_is_wrong_usage(
