@@ -64,6 +64,7 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize(
     "path",
     [
+        f"templates/{NAME}/{OLD}/{NAME}.json",
         f"{IMAGES}/rootfs.tar.xz",
         f"{IMAGES}/rootfs.tar.gz",
         f"{IMAGES}/rootfs.squashfs",

@@ -281,3 +281,6 @@ def test_a_manifest_that_was_altered_in_the_repository_is_refused(
     manifest.write_bytes(manifest.read_bytes().replace(b"a tiny one", b"a vile one"))
     with pytest.raises(VerificationError, match="is not what the index says"):
         put(repository, publisher)
+    manifest.unlink()
+    with pytest.raises(VerificationError, match="is missing, but in the index"):
+        put(repository, publisher)

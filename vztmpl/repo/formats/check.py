@@ -27,18 +27,22 @@ from vztmpl.template.signature import verify_clear, verify_detached
 def problems(
     repository: Path, index: Index, public_keys: bytes, progress: Progress
 ) -> Iterator[str]:
-    """Say what is wrong, a line for each; VerificationError when a template itself is."""
+    """Say what is wrong, a line for each."""
     makers = [MAKERS[format_] for format_ in Publishing.load(repository).formats]
     complete = []
-    for build in builds(repository, index) if makers else ():
-        progress.phase(f"reading what others read of {build.name} {build.serial}")
-        known = Known.measured(repository, build)
-        lacking = [path for path in wanted(build, makers) if path not in known.facts]
-        yield from (f"{repository / path} is missing" for path in lacking)
-        yield from _unwrapped(known, build)
-        if not lacking:
-            complete.append(known)
-    _, outputs = prepare_all(complete, makers, progress)
+    try:
+        for build in builds(repository, index) if makers else ():
+            progress.phase(f"reading what others read of {build.name} {build.serial}")
+            known = Known.measured(repository, build)
+            lacking = [path for path in wanted(build, makers) if path not in known.facts]
+            yield from (f"{repository / path} is missing" for path in lacking)
+            yield from _unwrapped(known, build)
+            if not lacking:
+                complete.append(known)
+        _, outputs = prepare_all(complete, makers, progress)
+    except VerificationError as error:
+        yield str(error)  # a template itself is not what the index says
+        return
     for output in outputs:
         yield from _problems(repository, output, public_keys)
 

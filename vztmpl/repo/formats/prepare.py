@@ -69,8 +69,12 @@ def prepare(
 
 def _build(repository: Path, entry: Entry, *, newest: bool) -> Build:
     path = repository / entry.path / f"{entry.name}.json"
-    with path.open("rb") as file:
-        text = file.read(MAX_BYTES)
+    try:
+        with path.open("rb") as file:
+            text = file.read(MAX_BYTES)
+    except FileNotFoundError as error:
+        hint = "publish that build again"
+        raise VerificationError(f"{path} is missing, but in the index", hint=hint) from error
     if hashlib.sha256(text).hexdigest() != entry.files[path.name].sha256:
         raise _altered(path)
     manifest = Manifest.parse(text, path)
