@@ -74,6 +74,13 @@ def test_a_template_is_unpacked_from_local_files(published: Published, lxc: Lxc)
     assert "lxc.arch = x86_64" in lxc.config()
 
 
+def test_an_oci_image_is_unpacked_and_boots(published: Published, lxc: Lxc) -> None:
+    tree = lxc.create("oci", "--url", f"oci:{published.folder}/oci/{NAME}:latest")
+    assert (tree / "bin/setuid").stat().st_mode & 0o4000
+    lxc.start()
+    assert lxc.inside("/bin/cat", "/etc/serial") == f"{NEW}\n"
+
+
 def test_a_real_debian_comes_up_with_no_failed_unit(
     templates: Path,  # noqa: F811
     lxc: Lxc,

@@ -120,9 +120,16 @@ class Keyring:
     def sign(self, data: bytes | IO[bytes], fingerprint: str, *, clear: bool = False) -> bytes:
         """Return a detached armoured signature of a text or a file, or the clear-signed text."""
         stream = BytesIO(data) if isinstance(data, bytes) else data
+        return self._signed(stream, fingerprint, detach=not clear, clearsign=clear)
+
+    def sign_message(self, text: bytes, fingerprint: str) -> bytes:
+        """Return a binary OpenPGP message that holds a text and its signature."""
+        return self._signed(BytesIO(text), fingerprint, clearsign=False, binary=True)
+
+    def _signed(self, stream: IO[bytes], fingerprint: str, **how: bool) -> bytes:
         with self._gpg() as gpg:
             exactly = ["--local-user", fingerprint]  # keyid= would fall back to another key
-            signed = gpg.sign_file(stream, extra_args=exactly, detach=not clear, clearsign=clear)
+            signed = gpg.sign_file(stream, extra_args=exactly, **how)
             if not signed.data:
                 raise _failed(f"gpg did not sign with {fingerprint}", signed.stderr)
             return bytes(signed.data)

@@ -8,6 +8,7 @@ REPO/meta/1.0/                  lxc: index-system, index-user
 REPO/streams/v1/                incus, lxd: index.json, images.json; signed as .sjson
 REPO/systemd/                   NAME_SERIAL.tar.xz, .nspawn, SHA256SUMS, SHA256SUMS.gpg
 REPO/oci/NAME/                  an OCI image layout; a tag for each build
+REPO/sigstore/                  signatures of pushed images (lookaside.py)
 REPO/proxmox/                   aplinfo.dat, .gz, .asc, system/
 REPO/openvz/                    NAME.tar.gz, .asc, .listing
 REPO/.derived.json              which of these files are ours, and who signed what

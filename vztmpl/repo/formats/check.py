@@ -15,7 +15,7 @@ from vztmpl.errors import VerificationError
 from vztmpl.progress import Progress
 from vztmpl.repo.formats.build import Build
 from vztmpl.repo.formats.config import Publishing
-from vztmpl.repo.formats.derive import MAKERS, prepare_all
+from vztmpl.repo.formats.derive import makers_for, prepare_all
 from vztmpl.repo.formats.forms import Form
 from vztmpl.repo.formats.known import Known, measure
 from vztmpl.repo.formats.outputs import File, Link, Made, Output, Signed
@@ -28,7 +28,8 @@ def problems(
     repository: Path, index: Index, public_keys: bytes, progress: Progress
 ) -> Iterator[str]:
     """Say what is wrong, a line for each."""
-    makers = [MAKERS[format_] for format_ in Publishing.load(repository).formats]
+    publishing = Publishing.load(repository)
+    makers = makers_for(publishing)
     complete = []
     try:
         for build in builds(repository, index) if makers else ():
@@ -39,7 +40,7 @@ def problems(
             yield from _unwrapped(known, build)
             if not lacking:
                 complete.append(known)
-        _, outputs = prepare_all(complete, makers, progress)
+        _, outputs = prepare_all(complete, publishing, progress)
     except VerificationError as error:
         yield str(error)  # a template itself is not what the index says
         return

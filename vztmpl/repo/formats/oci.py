@@ -54,6 +54,16 @@ def referrers_tag(digest: str) -> str:
     return digest.replace(":", "-")
 
 
+def tags(build: Build) -> tuple[str, ...]:
+    """Name the tags of a build."""
+    return (build.serial, LATEST) if build.newest else (build.serial,)
+
+
+def image_digest(build: Build) -> str:
+    """Return the digest of a build's image: that of its manifest."""
+    return str(_Layout(FOLDER).image(build)["digest"])
+
+
 def _outputs(builds: Sequence[Build]) -> Iterator[Output]:
     for name, group in groupby(builds, key=lambda build: str(build.name)):
         yield from _Layout(f"{FOLDER}/{name}").outputs(list(group))
@@ -75,16 +85,8 @@ class _Layout:
         index = _index(listed)
         yield File(path=f"{self._folder}/index.json", content=index)
 
-    def _entries(self, build: Build) -> Iterator[_Json]:
-        image = self._image(build)
-        platform = {"os": "linux", "architecture": build.arch.go}
-        for tag in (build.serial, LATEST) if build.newest else (build.serial,):
-            yield image | {"platform": platform, "annotations": _tagged(tag)}
-        if referrers := [*self._referrers(build, image)]:
-            tag = referrers_tag(str(image["digest"]))
-            yield self._blob(_INDEX, _index(referrers)) | {"annotations": _tagged(tag)}
-
-    def _image(self, build: Build) -> _Json:
+    def image(self, build: Build) -> _Json:
+        """Put a build's image in; return its descriptor."""
         layer = self._file(f"{_OCI}.image.layer.v1.tar+gzip", build, build.image(Form.GZIP))
         manifest = {
             "schemaVersion": 2,
@@ -94,6 +96,15 @@ class _Layout:
             "annotations": _annotations(build),
         }
         return self._blob(_MANIFEST, _json(manifest))
+
+    def _entries(self, build: Build) -> Iterator[_Json]:
+        image = self.image(build)
+        platform = {"os": "linux", "architecture": build.arch.go}
+        for tag in tags(build):
+            yield image | {"platform": platform, "annotations": _tagged(tag)}
+        if referrers := [*self._referrers(build, image)]:
+            tag = referrers_tag(str(image["digest"]))
+            yield self._blob(_INDEX, _index(referrers)) | {"annotations": _tagged(tag)}
 
     def _referrers(self, build: Build, image: _Json) -> Iterator[_Json]:
         for attachment in _ATTACHMENTS:

@@ -37,10 +37,11 @@ class File:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A clear-signed text."""
+    """A text with its signature in one file: clear-signed, or else a binary message."""
 
     path: str
     content: bytes
+    clear: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,9 +75,11 @@ class SigningKey:
         """Return a detached signature."""
         return self.keyring.sign(data, self.fingerprint)
 
-    def clear(self, text: bytes) -> bytes:
-        """Return the clear-signed text."""
-        return self.keyring.sign(text, self.fingerprint, clear=True)
+    def whole(self, text: bytes, *, clear: bool) -> bytes:
+        """Return the signed text, clear or as a binary message."""
+        if clear:
+            return self.keyring.sign(text, self.fingerprint, clear=True)
+        return self.keyring.sign_message(text, self.fingerprint)
 
 
 class Derived:
@@ -151,7 +154,7 @@ class Derived:
         signed = self._signs(hashlib.sha256(output.content).hexdigest())
         if not self._is_signed(output.path, signed):
             with self._replacing(output.path) as file:
-                file.write(self._key.clear(output.content))
+                file.write(self._key.whole(output.content, clear=output.clear))
             self._known[output.path] = signed
 
     def _write_link(self, output: Link) -> None:
