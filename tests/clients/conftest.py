@@ -58,11 +58,16 @@ def privately(*words: object) -> tuple[object, ...]:
     return ("unshare", "--mount", "--propagation=private", "--", *words)
 
 
-def remove_pivots() -> None:
-    """Remove the empty group that LXC leaves in each hierarchy, unless somebody is in it."""
+def clean_after_lxc(containers: Path) -> None:
+    """Remove what LXC leaves: its locks, and an empty group in each hierarchy."""
+    locks = Path(f"/run/lxc/lock/{containers}")
+    shutil.rmtree(locks, ignore_errors=True)
+    for parent in locks.parents:
+        with suppress(OSError):  # others have locks there
+            parent.rmdir()
     for group in ("lxc.pivot", "*/lxc.pivot"):
         for pivot in Path("/sys/fs/cgroup").glob(group):
-            with suppress(OSError):
+            with suppress(OSError):  # another container is on its way
                 pivot.rmdir()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.conftest import NAME, NEW, OLD, Published, facts, remove_pivots, run
+from tests.clients.conftest import NAME, NEW, OLD, Published, clean_after_lxc, facts, privately, run
 from tests.fakes import FakeServer, web_server
 from tests.integration.conftest import SIGNER, call, templates  # noqa: F401 - one is a fixture
 
@@ -26,8 +26,12 @@ class Lxc:
         self.name = f"vz-{abs(hash(folder)):x}"
 
     def create(self, template: str, *options: object) -> Path:
-        """Make the container and return its root."""
-        self._run("create", "-f", self._config, "-t", template, "--", *options)
+        """Make the container and return its root; what the template caches is not kept."""
+        cache = Path(self._env["LXC_CACHE_PATH"])
+        cache.mkdir(exist_ok=True)
+        hidden = f'mkdir -p /var/cache/lxc; mount --bind {cache} /var/cache/lxc; exec "$@"'
+        words = ("-f", self._config, "-t", template, "--", *options)
+        self._run("create", *words, below=privately("sh", "-c", hidden, "sh"))
         return self._containers / self.name / "rootfs"
 
     def download(self, server: FakeServer, *wanted: str) -> Path:
@@ -45,11 +49,13 @@ class Lxc:
 
     def stop(self) -> None:
         self._run("stop", "-k", check=False)
-        remove_pivots()
+        clean_after_lxc(self._containers)
 
-    def _run(self, verb: str, *words: object, check: bool = True) -> str:
+    def _run(
+        self, verb: str, *words: object, below: tuple[object, ...] = (), check: bool = True
+    ) -> str:
         which = ("-P", self._containers, "-n", self.name)
-        return run(f"lxc-{verb}", *which, *words, env=self._env, check=check)
+        return run(*below, f"lxc-{verb}", *which, *words, env=self._env, check=check)
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from tests.clients.conftest import (
     OLD,
     Published,
     capabilities,
+    clean_after_lxc,
     facts,
     privately,
-    remove_pivots,
     run,
 )
 from tests.fakes import alters
@@ -113,7 +113,7 @@ def daemon(published: Published, tmp_path: Path) -> Iterator[Client]:
             yield Client(env)
             run("lxd", "shutdown", "--timeout=30", env=env)
             server.wait(timeout=60)
-        remove_pivots()
+        clean_after_lxc(Path(folder))
 
 
 def test_a_container_is_made_of_an_image_and_knows_its_name(
