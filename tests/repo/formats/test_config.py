@@ -23,6 +23,13 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
     assert Publishing.load(tmp_path) == Publishing()
 
 
+def test_a_slash_at_the_end_of_an_address_makes_no_difference(tmp_path: Path) -> None:
+    lines = ('formats = ["oci"]', 'push = "docker://x.example/os/"', 'url = "https://y.example/"')
+    (tmp_path / "publish.toml").write_text("\n".join(["[publish]", *lines]))
+    said = Publishing.load(tmp_path)
+    assert (said.push, said.url) == ("docker://x.example/os", "https://y.example")
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

@@ -61,7 +61,7 @@ class Publishing:
             path,
             push=section.take("push", str, ""),
             title=section.take("title", str, TITLE),
-            url=section.take("url", str, "").rstrip("/"),
+            url=section.take("url", str, ""),
         )
         section.done()
         return publishing
@@ -72,7 +72,9 @@ class Publishing:
         if unknown := sorted(set(formats) - set(Format)):
             hint = f"known: {', '.join(Format)}"
             raise ConfigError(where, "formats", f"{unknown[0]!r} is not a format", hint=hint)
-        publishing = cls(formats=tuple(sorted({Format(word) for word in formats})), **rest)
+        addresses = {key: rest[key].rstrip("/") for key in ("push", "url") if key in rest}
+        chosen = sorted({Format(word) for word in formats})
+        publishing = cls(formats=tuple(chosen), **rest | addresses)
         publishing._check(where)
         return publishing
 

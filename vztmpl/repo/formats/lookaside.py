@@ -17,7 +17,7 @@ FOLDER = "sigstore"
 
 def signatures(builds: Sequence[Build], registry: str) -> Iterator[Signed]:
     """Return a signature for each tag under which a build is pushed to ``docker://HOST/PATH``."""
-    place = registry.removeprefix("docker://").rstrip("/")
+    place = registry.removeprefix("docker://")
     path = "/".join([FOLDER, *place.split("/")[1:]])
     for build in builds:
         digest = image_digest(build)

@@ -1,7 +1,7 @@
 """Getting published builds ready for the formats: what lacks is made, facts are gathered."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from vztmpl.errors import VerificationError
 from vztmpl.files import public_folder, remove_abandoned
 from vztmpl.progress import Progress
 from vztmpl.repo.formats import forms
-from vztmpl.repo.formats.build import INCUS_META, Build
+from vztmpl.repo.formats.build import INCUS_META, Build, Facts
 from vztmpl.repo.formats.format import Maker
 from vztmpl.repo.formats.forms import Form
 from vztmpl.repo.formats.known import Known, facts_of, note
@@ -44,27 +44,21 @@ def prepare(
 
     VerificationError when its archive is not what its manifest says.
     """
-    build, repository = known.build, known.repository
+    build = known.build
     parts = {
         build.image(name): known.content(build.image(name)) or make(build)
         for maker in makers
         for name, make in maker.parts.items()
     }
-    forms_ = sorted({form for maker in makers for form in maker.forms})
-    _make(
-        repository, build, [one for one in forms_ if build.image(one) not in known.facts], progress
-    )
-    head = parts.get(build.image(INCUS_META), b"")
-    facts = {path: facts_of([content]) for path, content in parts.items()}
-    facts |= {path: known.look(path, head) for path in map(build.image, forms_)}
-    own = (path for path in map(build.own, _OWN) if (repository / path).is_file())
-    facts |= {path: known.look(path) for path in own}
+    made = sorted({form for maker in makers for form in maker.forms})
+    _make(known, [form for form in made if build.image(form) not in known.facts], progress)
+    facts = _facts(known, parts, map(build.image, made))
     if facts[build.archive].sha256 != build.manifest.sha256:
-        raise _altered(repository / build.archive)
+        raise _altered(known.repository / build.archive)
     build = replace(build, facts=facts)
-    made: list[Output] = [Made(path=path) for path in map(build.image, forms_)]
-    made += [File(path=path, content=content) for path, content in parts.items()]
-    return build, [*made, note(build)]
+    outputs: list[Output] = [Made(path=build.image(form)) for form in made]
+    outputs += [File(path=path, content=content) for path, content in parts.items()]
+    return build, [*outputs, note(build)]
 
 
 def _build(repository: Path, entry: Entry, *, newest: bool) -> Build:
@@ -82,13 +76,26 @@ def _build(repository: Path, entry: Entry, *, newest: bool) -> Build:
     return Build(manifest=manifest, name=name, folder=entry.path, newest=newest)
 
 
-def _make(repository: Path, build: Build, lacking: Sequence[Form], progress: Progress) -> None:
+def _make(known: Known, lacking: Sequence[Form], progress: Progress) -> None:
     if lacking:
-        folder = repository / build.images
+        build, folder = known.build, known.repository / known.build.images
         public_folder(folder)
         for form in lacking:
             remove_abandoned(folder / form)
-        forms.make(repository / build.archive, build.manifest, folder, lacking, progress)
+        archive = known.repository / build.archive
+        forms.make(archive, build.manifest, folder, lacking, progress)
+
+
+def _facts(known: Known, parts: Mapping[str, bytes], made: Iterable[str]) -> dict[str, Facts]:
+    """Return the facts of a build's own files, of its small files and of its forms."""
+    build = known.build
+    head = parts.get(build.image(INCUS_META), b"")
+    own = (path for path in map(build.own, _OWN) if (known.repository / path).is_file())
+    return {
+        **{path: known.look(path) for path in own},
+        **{path: facts_of([content]) for path, content in parts.items()},
+        **{path: known.look(path, head) for path in made},
+    }
 
 
 def _altered(path: Path) -> VerificationError:
