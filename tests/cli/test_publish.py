@@ -30,13 +30,14 @@ def publish(*words: object) -> int:
 def test_for_whom_is_kept_in_the_repository(tmp_path: Path, ours: Signer) -> None:
     www, archive = tmp_path / "www", make_template(tmp_path, ours).archive
     assert publish(www, archive, "--formats", "systemd,lxc") == 0
-    assert (www / "publish.toml").read_text() == '[publish]\nformats = ["lxc", "systemd"]\n'
-    (www / "publish.toml").write_text('[publish]\n# by hand\nformats = ["lxc"]\n')
+    assert (www / "repository.toml").read_text() == '[publish]\nformats = ["lxc", "systemd"]\n'
+    (www / "repository.toml").write_text('[publish]\n# by hand\nformats = ["lxc"]\n')
     assert publish(www) == 0
-    assert "by hand" in (www / "publish.toml").read_text()
+    assert "by hand" in (www / "repository.toml").read_text()
     assert (www / "meta").is_dir()
+    (www / "repository.toml").write_text('keep = 2 # mine\n\n[publish]\nformats = ["lxc"]\n')
     assert publish(www, "--formats", "") == 0
-    assert (www / "publish.toml").read_text() == "[publish]\n"
+    assert (www / "repository.toml").read_text() == "keep = 2 # mine\n\n"
 
 
 def test_a_word_that_is_no_format_is_wrong_usage(

@@ -33,13 +33,7 @@ class Policy:
     @classmethod
     def load(cls, repository: Path) -> Self:
         """Read a repository's file; ConfigError when it makes no sense."""
-        path = repository / FILE
-        try:
-            table = Table(tomllib.loads(path.read_text()), path)
-        except FileNotFoundError:
-            return cls()
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ConfigError(path, "syntax", str(error)) from error
+        table = read(repository)
         policy = cls(
             keep=_number(table, "keep", 1, 3),
             deltas=_number(table, "deltas", 0, 2),
@@ -49,6 +43,17 @@ class Policy:
         table.table("publish")  # repo.formats.config reads it
         table.done()
         return policy
+
+
+def read(repository: Path) -> Table:
+    """Return what a repository's file says; one that is not there says nothing."""
+    path = repository / FILE
+    try:
+        return Table(tomllib.loads(path.read_text()), path)
+    except FileNotFoundError:
+        return Table({}, path)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(path, "syntax", str(error)) from error
 
 
 def _number(table: Table, key: str, least: int, default: int) -> int:

@@ -78,8 +78,7 @@ def publish(
             signers = _signers(repository, index, fingerprint, verified)
             _check_newer(index, verified, policy.keep)
             entries = [
-                place(repository, template, index, policy.deltas, progress)
-                for template in verified
+                place(repository, template, index, policy.deltas, progress) for template in verified
             ]
             kept = _newest((*index.entries, *entries), policy.keep)
             if resign_all:

@@ -25,7 +25,7 @@ def test_what_is_saved_is_what_is_read(tmp_path: Path) -> None:
 
 def test_a_slash_at_the_end_of_an_address_makes_no_difference(tmp_path: Path) -> None:
     lines = ('formats = ["oci"]', 'push = "docker://x.example/os/"', 'url = "https://y.example/"')
-    (tmp_path / "publish.toml").write_text("\n".join(["[publish]", *lines]))
+    (tmp_path / "repository.toml").write_text("\n".join(["[publish]", *lines]))
     said = Publishing.load(tmp_path)
     assert (said.push, said.url) == ("docker://x.example/os", "https://y.example")
 
@@ -46,7 +46,7 @@ def test_a_slash_at_the_end_of_an_address_makes_no_difference(tmp_path: Path) ->
     ],
 )
 def test_a_file_that_makes_no_sense_is_named(tmp_path: Path, text: str, problem: str) -> None:
-    (tmp_path / "publish.toml").write_text(text)
+    (tmp_path / "repository.toml").write_text(text)
     with pytest.raises(ConfigError, match=r"publish\.toml: ") as caught:
         Publishing.load(tmp_path)
     assert problem in str(caught.value)

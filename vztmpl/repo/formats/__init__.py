@@ -1,6 +1,6 @@
 """What other systems read of a repository, all made from the same builds as its index.
 
-REPO/publish.toml               which formats are made, and for whom (config.py)
+REPO/repository.toml               which formats are made, and for whom (config.py)
 REPO/index.html                 the page for people (page.py)
 REPO/images/NAME/SERIAL/        the tar of a build in other compressions, and files about it
     rootfs.tar.xz rootfs.tar.gz rootfs.squashfs meta.tar.xz incus.tar.xz files.json

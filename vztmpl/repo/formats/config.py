@@ -1,4 +1,6 @@
-"""``publish.toml``: for whom a repository is published, the same for a person and a nightly job.
+"""For whom a repository is published, the same for a person and a nightly job.
+
+The table ``[publish]`` of REPO/repository.toml; the rest is the policy's (``repo.policy``).
 
 [publish]
 formats = ["incus", "lxc"]                     # besides our own
@@ -8,7 +10,7 @@ url = "https://templates.example.org"          # where the folder is served; the
 """
 
 import json
-import tomllib
+import re
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -17,10 +19,12 @@ from urllib.parse import urlsplit
 
 from vztmpl.errors import ConfigError
 from vztmpl.files import write_text
-from vztmpl.table import Table
+from vztmpl.repo import policy
 
-FILE = "publish.toml"
 TITLE = "System container templates"
+
+
+_SECTION = re.compile(r"^\[publish\][^\n]*\n(?:(?!\[).*\n?)*", re.MULTILINE)
 
 
 class Format(StrEnum):
@@ -36,7 +40,7 @@ class Format(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Publishing:
-    """What a repository's publish.toml says."""
+    """What a repository's file says of publishing."""
 
     formats: tuple[Format, ...] = ()
     push: str = ""
@@ -46,16 +50,9 @@ class Publishing:
 
     @classmethod
     def load(cls, repository: Path) -> Self:
-        """Read a repository's publish.toml; without one nothing but our own form is made."""
-        path = repository / FILE
-        try:
-            table = Table(tomllib.loads(path.read_text()), path)
-        except FileNotFoundError:
-            return cls()
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ConfigError(path, "syntax", str(error)) from error
-        section = table.table("publish")
-        table.done()
+        """Read a repository's file; without one nothing but our own form is made."""
+        section = policy.read(repository).table("publish")
+        path = repository / policy.FILE
         publishing = cls.of(
             section.strings("formats"),
             path,
@@ -79,14 +76,16 @@ class Publishing:
         return publishing
 
     def save(self, repository: Path) -> None:
-        """Write publish.toml."""
+        """Write the table anew at the end of the repository's file; all else stays as it is."""
         said = {field.name: (getattr(self, field.name), field.default) for field in fields(self)}
         lines = [
             f"{key} = {json.dumps(value)}\n"
             for key, (value, default) in said.items()
             if value != default
         ]
-        write_text(repository / FILE, "".join(["[publish]\n", *lines]))
+        path = repository / policy.FILE
+        kept = _SECTION.sub("", path.read_text()) if path.exists() else ""
+        write_text(path, "".join([kept, *(["[publish]\n", *lines] if lines else [])]))
 
     def _check(self, where: object) -> None:
         for key, schemes in (("push", ("docker",)), ("url", ("https", "http"))):
