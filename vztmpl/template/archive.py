@@ -202,21 +202,21 @@ def _damaged_is_unverified(archive: object) -> Iterator[None]:
 def _refuse_devices(folder: Path) -> None:
     left = [str(folder)]
     while left:
-        for entry in os.scandir(left.pop()):  # the kernel tells most types without a stat
-            if entry.is_dir(follow_symlinks=False):
-                left.append(entry.path)
-            elif not (entry.is_symlink() or entry.is_file(follow_symlinks=False)) and _is_device(
-                entry.path
-            ):
-                raise VerificationError(
-                    f"it holds a device: {entry.path.removeprefix(str(folder))}",
-                    hint="a template must not; whoever builds it has to leave it out",
-                )
+        with os.scandir(left.pop()) as entries:
+            for entry in entries:  # the kernel tells most types without a stat
+                if entry.is_dir(follow_symlinks=False):
+                    left.append(entry.path)
+                elif not (entry.is_symlink() or entry.is_file(follow_symlinks=False)):
+                    _refuse_device(entry.path, folder)
 
 
-def _is_device(path: str) -> bool:
+def _refuse_device(path: str, folder: Path) -> None:
     mode = os.lstat(path).st_mode
-    return stat.S_ISBLK(mode) or stat.S_ISCHR(mode)
+    if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
+        raise VerificationError(
+            f"it holds a device: {path.removeprefix(str(folder))}",
+            hint="a template must not; whoever builds it has to leave it out",
+        )
 
 
 def _chunks(file: IO[bytes] | zstandard.ZstdDecompressionReader) -> Iterator[bytes]:
