@@ -214,6 +214,7 @@ def arch(folder: Path, signing: Signing, work: Path) -> None:
         (work / name / ".PKGINFO").write_text(
             f"pkgname = {name}\npkgbase = {name}\npkgver = {VERSION}\npkgdesc = {name}\n"
             f"builddate = {BUILT}\nsize = 1\narch = x86_64\n"
+            + ("depend = base\n" if name != "base" else "")
         )
         files.append(folder / f"{name}-{VERSION}-x86_64.pkg.tar.gz")
         contents = sorted(path.name for path in (work / name).iterdir())
@@ -233,6 +234,7 @@ Summary: {name}
 License: none
 BuildArch: x86_64
 AutoReqProv: no
+{requires}
 %description
 {name}
 %install
@@ -250,7 +252,8 @@ def rpms(folder: Path, signing: Signing, work: Path) -> None:
         said_by(name, work / name)
     for name in ("base", "hello", "unwanted"):
         spec = work / f"{name}.spec"
-        spec.write_text(_SPEC.format(name=name, tree=work / name))
+        requires = "Requires: base" if name != "base" else ""
+        spec.write_text(_SPEC.format(name=name, tree=work / name, requires=requires))
         defines = [
             f"_topdir {work}/rpm", f"_rpmdir {folder}", "_build_id_links none",
             "use_source_date_epoch_as_buildtime 1", "_buildhost test",

@@ -16,7 +16,14 @@ from vztmpl.build.builder import bootstrapper_of, fill
 from vztmpl.build.dnf import Dnf
 from vztmpl.build.pacstrap import Pacstrap
 from vztmpl.build.zypper import Zypper
-from vztmpl.errors import ConfigError, NetworkError, NotFoundError, VerificationError, VztmplError
+from vztmpl.errors import (
+    CommandError,
+    ConfigError,
+    NetworkError,
+    NotFoundError,
+    VerificationError,
+    VztmplError,
+)
 from vztmpl.files import remove_tree
 from vztmpl.progress import Silent
 
@@ -53,6 +60,17 @@ def test_packages_come_in_and_go_out_later(bench: Bench) -> None:
     bootstrapper.install(changed, bench.tree, Silent())
     assert names_in(bench.tree / "usr/share").count("hello") == 0
     assert (bench.tree / "usr/share/unwanted").exists()
+
+
+@pytest.mark.parametrize("name", ["mmdebstrap", "pacstrap", "dnf", "zypper"])
+def test_a_package_that_others_need_stays(
+    name: str, tmp_path: Path, published_now: Publisher
+) -> None:
+    (tmp_path / "work/tree").mkdir(parents=True)
+    bench = Bench(name, KINDS[name], published_now, tmp_path)
+    needed = "base-files" if name == "mmdebstrap" else "base"
+    bench.refused(bench.recipe(f'[[packages]]\nremove = ["{needed}"]\n'), CommandError)
+    assert (bench.tree / "usr/bin/cat").exists()
 
 
 def test_what_was_altered_on_its_way_is_refused(bench: Bench) -> None:

@@ -3,8 +3,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.build.repositories import small_system
+from tests.build.test_customise import HEAD
 from tests.fakes import fake_program
-from vztmpl.build.sources import Sources, host_sources
+from vztmpl.build import recipe
+from vztmpl.build.sources import Sources, default_lines, host_sources, leave_sources, lines_of
+from vztmpl.errors import ConfigError
 from vztmpl.run import run
 
 TARGETS = """\
@@ -106,3 +110,44 @@ def debian_archive(folder: Path) -> Path:
         f"SHA256:\n {hashlib.sha256(text).hexdigest()} {len(text)} main/binary-amd64/Packages\n"
     )
     return folder
+
+
+OWN = """
+[[repositories]]
+name = "own"
+url = "https://own.example/debian"
+suites = ["{suite}", "{suite}-fixes"]
+components = ["main"]
+key = '''-----BEGIN PGP PUBLIC KEY BLOCK-----
+x
+'''
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("extra", ["true", "false"])
+def test_the_tree_keeps_the_repositories_with_keys_of_its_own(tmp_path: Path, extra: str) -> None:
+    (tmp_path / "tiny.toml").write_text(f"{HEAD}{OWN}extra = {extra}\n")
+    wanted = recipe.resolve(tmp_path, "tiny-1-x86_64-minimal")
+    host = Sources(main="https://deb.example/debian")
+    kept = host.lines("one") if extra == "true" else []
+    assert default_lines(wanted, host) == kept
+    own = f"deb [signed-by={tmp_path}/own.asc] https://own.example/debian"
+    added = [f"{own} one main", f"{own} one-fixes main"]
+    assert lines_of(wanted, host, tmp_path) == [*kept, *added]
+    small_system(tmp_path / "tree")
+    leave_sources(wanted, tmp_path / "tree", kept)
+    apt = tmp_path / "tree/etc/apt"
+    assert (apt / "sources.list").read_text().splitlines() == kept
+    assert (apt / "sources.list.d/own.sources").read_text() == (
+        "Types: deb\nURIs: https://own.example/debian\nSuites: one one-fixes\nComponents: main\n"
+        "Signed-By: /etc/apt/keyrings/own.asc\n"
+    )
+    assert (apt / "keyrings/own.asc").read_text().startswith("-----BEGIN PGP")
+
+
+def test_extra_repositories_need_something_to_be_beside(tmp_path: Path) -> None:
+    (tmp_path / "tiny.toml").write_text(f"{HEAD}{OWN}extra = true\n")
+    with pytest.raises(ConfigError, match="all are `extra`") as caught:
+        lines_of(recipe.resolve(tmp_path, "tiny-1-x86_64-minimal"), Sources(), tmp_path)
+    assert "--mirror" in caught.value.hint

@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vztmpl.build import installed, own_manager
+from vztmpl.build.chroot import run_inside
 from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import require_keys, write_keyring
 from vztmpl.build.meaning import explained
@@ -42,7 +43,7 @@ class Debootstrap:
             explained(),
         ):
             run(confined(command(recipe, tree, Path(folder))), on_line=progress.note)
-            leave_sources(recipe, tree)
+            leave_sources(recipe, tree, _written_lines(recipe, tree))
         self.install(recipe, tree, progress)
 
     def install(self, recipe: Recipe, tree: Path, progress: Progress) -> None:
@@ -61,6 +62,13 @@ class Debootstrap:
     def version(self) -> str:
         """Return the program's version."""
         return run([self.program, "--version"]).split()[-1]
+
+
+def _written_lines(recipe: Recipe, tree: Path) -> list[str]:
+    """Return what debootstrap put into sources.list, as far as it is to stay."""
+    if any(not one.extra for one in recipe.parts.repositories):
+        return []
+    return run_inside(tree, ["cat", "/etc/apt/sources.list"]).splitlines()
 
 
 def command(recipe: Recipe, tree: Path, work: Path) -> list[str]:

@@ -23,6 +23,7 @@ _CONFIG = """
 [main]
 gpgcheck=1
 install_weak_deps=False
+localpkg_gpgcheck=1
 plugins=0
 reposdir={work}/repos
 varsdir={work}/none
@@ -80,14 +81,9 @@ class Dnf:
             work = Path(folder)
             environment = _configure(recipe, work)
             rpmdb.take_back(tree, work)
-            verbs = {"install": recipe.parts.packages, "remove": recipe.parts.remove}
-            for verb, packages in verbs.items():
-                if packages:
-                    run(
-                        confined(command(recipe, tree, work, verb, packages)),
-                        env=environment,
-                        on_line=progress.note,
-                    )
+            argv = command(recipe, tree, work, "install", recipe.parts.packages)
+            run(confined(argv), env=environment, on_line=progress.note)
+            rpmdb.erase(tree, recipe.parts.remove, environment, progress)
             rpmdb.hand_over(tree, work)
 
     def packages(self, tree: Path) -> dict[str, str]:

@@ -34,16 +34,15 @@ def write_keyring(key: Key, folder: Path, name: str) -> Path:
     return binary
 
 
-def make_keyring(key_files: list[Path], folder: Path) -> None:
-    """Make a gpg home folder that knows these keys, and holds each of them for genuine."""
-    folder.mkdir(mode=0o700)
-    (folder / "pubring.gpg").touch()  # the form that pacman looks for
-    gpg: list[str | Path] = ["gpg", "--homedir", folder, "--batch", "--quiet", "--no-autostart"]
-    run([*gpg, "--import", *key_files])
-    listed = run([*gpg, "--with-colons", "--fingerprint"]).splitlines()
+def trust(key_file: Path, home: Path) -> None:
+    """Let the gpg home folder ``home`` know some keys, and hold each of them for genuine."""
+    (home / "pubring.gpg").touch()  # the form that pacman looks for
+    gpg: list[str | Path] = ["gpg", "--homedir", home, "--batch", "--quiet", "--no-autostart"]
+    listed = run([*gpg, "--with-colons", "--show-keys", key_file]).splitlines()
     primary = [
         line.split(":")[9]
         for before, line in pairwise(listed)
         if before.startswith("pub:") and line.startswith("fpr:")
     ]
+    run([*gpg, "--import", key_file])
     run([*gpg, "--import-ownertrust"], stdin="".join(f"{print_}:6:\n" for print_ in primary))

@@ -13,7 +13,7 @@ from vztmpl.build.foreign import require_runnable
 from vztmpl.build.keys import require_keys
 from vztmpl.build.meaning import explained
 from vztmpl.build.recipe import Recipe
-from vztmpl.build.sources import Sources, host_sources, leave_sources, lines_of
+from vztmpl.build.sources import Sources, default_lines, host_sources, leave_sources, lines_of
 from vztmpl.errors import VztmplError, during
 from vztmpl.progress import Progress
 from vztmpl.run import confined, run
@@ -51,7 +51,7 @@ class Mmdebstrap:
                 on_line=progress.note,
             )
             _settle_devices(tree)
-            leave_sources(recipe, tree)
+            leave_sources(recipe, tree, default_lines(recipe, sources))
             own_manager.take_out(tree, recipe.parts.remove, progress)
 
     def install(self, recipe: Recipe, tree: Path, progress: Progress) -> None:

@@ -9,7 +9,8 @@ from vztmpl.table import Table
 
 _NAME = re.compile("[a-z0-9][a-z0-9.-]*")
 _SHA256 = re.compile("[0-9a-f]{64}")
-_URL = re.compile("[a-z-]+:")
+_URL = re.compile(r"[a-z][a-z+-]*:[^\s\x00-\x1f]+")
+_WORD = re.compile(r"[A-Za-z0-9./][A-Za-z0-9._/-]*")
 
 
 def repository(entry: Table, folder: Path, cell: Cell) -> Parts:
@@ -32,8 +33,11 @@ def repository(entry: Table, folder: Path, cell: Cell) -> Parts:
         checked=tuple(sorted(Checked(check) for check in set(checks))),
         extra=entry.take("extra", bool, default=False),
     )
-    if not _URL.match(found.url):
+    if not _URL.fullmatch(found.url):
         raise entry.error("url", f"must be a URL like https://…, not {found.url!r}")
+    for key in ("suites", "components"):
+        if wrong := next((word for word in getattr(found, key) if not _WORD.fullmatch(word)), ""):
+            raise entry.error(key, f"{wrong!r} is not one")
     return Parts(repositories=[found])
 
 

@@ -24,17 +24,17 @@ _MANAGERS = {
     "apt-get": _Manager(
         update=("apt-get", "update", "--error-on=any"),
         install=("apt-get", "install", "--yes", "--no-install-recommends", "--"),
-        remove=("apt-get", "purge", "--yes", "--"),
+        remove=("dpkg", "--purge", "--"),
     ),
     "dnf": _Manager(
         update=("dnf", "makecache"),
         install=("dnf", "install", "--assumeyes", "--setopt=install_weak_deps=False", "--"),
-        remove=("dnf", "remove", "--assumeyes", "--"),
+        remove=("rpm", "--erase", "--"),
     ),
     "zypper": _Manager(
         update=("zypper", "--non-interactive", "refresh"),
         install=("zypper", "--non-interactive", "install", "--no-recommends", "--"),
-        remove=("zypper", "--non-interactive", "remove", "--"),
+        remove=("rpm", "--erase", "--"),
     ),
     "pacman": _Manager(
         update=("pacman", "--sync", "--refresh", "--noconfirm"),
@@ -63,7 +63,7 @@ def bring_in(tree: Path, packages: Sequence[str], progress: Progress) -> None:
 
 
 def take_out(tree: Path, packages: Sequence[str], progress: Progress) -> None:
-    """Remove packages, and nothing that is not named but needs them."""
+    """Remove packages; CommandError when others need them."""
     if packages:
         run_inside(tree, [*_manager(tree).remove, *packages], progress=progress)
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from vztmpl.build import installed
 from vztmpl.build.dnf import require_repositories
 from vztmpl.build.foreign import require_runnable
-from vztmpl.build.keys import make_keyring, write_key
+from vztmpl.build.keys import trust, write_key
 from vztmpl.build.meaning import explained
 from vztmpl.build.package import Package, Resolved
 from vztmpl.build.parts import Checked, Repository
@@ -109,15 +109,13 @@ def _section(one: Repository) -> str:
 
 def _configure(recipe: Recipe, tree: Path, work: Path) -> None:
     (work / "pacman.conf").write_text(config_text(recipe, tree, work))
-    files = []
-    for one in recipe.parts.repositories:
-        assert one.key is not None  # noqa: S101 - see require_repositories
-        files.append(write_key(one.key, work / "keys", one.name))
-    keyrings = [Path(one.key.path) for one in recipe.parts.repositories if one.key]
-    if web := next((path for path in keyrings if _trusted(path).exists()), None):
-        _populate(web, work)
-    else:
-        make_keyring(files, work / "gnupg")
+    keys = {one.name: one.key for one in recipe.parts.repositories if one.key}
+    webs = {name: Path(key.path) for name, key in keys.items() if _is_web(Path(key.path))}
+    (work / "gnupg").mkdir(mode=0o700)
+    for keyring in sorted(set(webs.values())):
+        _populate(keyring, work)
+    for name in sorted(set(keys) - set(webs)):
+        trust(write_key(keys[name], work / "keys", name), work / "gnupg")
 
 
 def _settle(tree: Path) -> None:
@@ -128,8 +126,8 @@ def _settle(tree: Path) -> None:
         desc.write_text(re.sub(r"(?<=^%INSTALLDATE%\n).*$", built, text, flags=re.MULTILINE))
 
 
-def _trusted(keyring: Path) -> Path:
-    return keyring.with_name(f"{keyring.stem}-trusted")
+def _is_web(keyring: Path) -> bool:
+    return keyring.with_name(f"{keyring.stem}-trusted").is_file()
 
 
 def _populate(keyring: Path, work: Path) -> None:

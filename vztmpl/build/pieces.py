@@ -17,7 +17,7 @@ from vztmpl.table import Table
 _MODE = re.compile("[0-7]{3,4}")
 _ACCOUNT = re.compile("[a-z_][a-z0-9_-]{0,31}")
 _OWNER = re.compile("[a-z0-9_-]+(:[a-z0-9_-]+)?")
-_PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@:+._/*?=~-]*")
+_PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@:+._*?=~^-]*")
 _SERVICE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9@:._\\-]*")
 _LOCALE = re.compile(r"[A-Za-z0-9_]+(\.[A-Za-z0-9-]+)?(@[a-z]+)?")
 _TIMEZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")

@@ -8,6 +8,7 @@ format with an example.
 
 import hashlib
 import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -19,6 +20,9 @@ from vztmpl.build.pieces import collect
 from vztmpl.errors import ConfigError, NotFoundError, UsageError
 from vztmpl.table import Lines, Table
 from vztmpl.template.name import TemplateName
+
+_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_MIRROR = re.compile(r"[a-z][a-z+-]*:[^\s\x00-\x1f]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,11 @@ class _Matrix:
             suites=words(table.table("releases")),
             sets=table.strings("sets"),
         )
+        for key, said in (("architectures", matrix.architectures), ("releases", matrix.suites)):
+            if wrong := next((word for word in said.values() if not _WORD.fullmatch(word)), None):
+                raise table.error(key, f"{wrong!r} is not a distribution's word for one")
+        if matrix.mirror and not _MIRROR.fullmatch(matrix.mirror):
+            raise table.error("mirror", f"must be a URL like https://…, not {matrix.mirror!r}")
         if matrix.os != path.stem:
             raise table.error("os", f"must be {path.stem!r} like the file, not {matrix.os!r}")
         if not matrix.names():

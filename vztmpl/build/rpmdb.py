@@ -5,11 +5,13 @@ Debian's rpm would put it into root's home. The tree's own rpm knows best: when 
 writes the database anew.
 """
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shutil import copyfileobj
 
 from vztmpl.build.chroot import inside, run_inside
 from vztmpl.errors import during
+from vztmpl.progress import Progress
 from vztmpl.run import confined, piped, run
 
 PLACE = "usr/lib/sysimage/rpm"
@@ -60,6 +62,13 @@ def rows(tree: Path) -> list[tuple[str, str, int]]:
         for name, version, built in cells
         if not name.startswith("gpg-pubkey.")
     ]
+
+
+def erase(tree: Path, packages: Sequence[str], env: Mapping[str, str], progress: Progress) -> None:
+    """Remove packages; CommandError when others need them. ``env`` is of ``environment``."""
+    if packages:
+        argv = [*_host_rpm("rpm", tree), "--erase", "--", *packages]
+        run(confined(argv, network=False), env=env, on_line=progress.note)
 
 
 def take_back(tree: Path, work: Path) -> None:

@@ -4,6 +4,7 @@ apt itself is asked, so one-line and deb822 sources, http and https, and proxies
 without apt, or without Debian sources, gives nothing, and the bootstrapper's own default counts.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from vztmpl.build.chroot import put
 from vztmpl.build.keys import write_key
 from vztmpl.build.parts import Repository, TreeFile
 from vztmpl.build.recipe import Recipe
-from vztmpl.errors import CommandError
+from vztmpl.errors import CommandError, ConfigError
 from vztmpl.run import run
 
 _FORMAT = "$(ORIGIN)|$(LABEL)|$(COMPONENT)|$(REPO_URI)"
@@ -67,17 +68,34 @@ def lines_of(recipe: Recipe, host: Sources, keys: Path) -> list[str]:
 
     Repositories of the recipe take the place of the host's sources unless all are ``extra``.
     """
-    repositories = recipe.parts.repositories
-    lines = [] if any(not one.extra for one in repositories) else host.lines(recipe.suite)
-    for one in repositories:
+    lines = default_lines(recipe, host)
+    for one in recipe.parts.repositories:
         signed_by = f"[signed-by={write_key(one.key, keys, one.name)}] " if one.key else ""
         components = " ".join(one.components)
         lines += [f"deb {signed_by}{one.url} {suite} {components}".rstrip() for suite in one.suites]
     return lines
 
 
-def leave_sources(recipe: Recipe, tree: Path) -> None:
-    """Tell the tree's own apt where to install from, with keys that stand inside the tree."""
+def default_lines(recipe: Recipe, host: Sources) -> list[str]:
+    """Return the one-line sources that the recipe's own repositories leave in use.
+
+    None with repositories that are not ``extra``, and where nothing is known of a Debian archive.
+    """
+    repositories = recipe.parts.repositories
+    if any(not one.extra for one in repositories):
+        return []
+    lines = host.lines(recipe.suite)
+    if repositories and not lines:
+        hint = "--mirror URL names the archive that they are beside"
+        raise ConfigError(recipe.name, "repositories", "all are `extra`", hint=hint)
+    return lines
+
+
+def leave_sources(recipe: Recipe, tree: Path, lines: Sequence[str]) -> None:
+    """Tell the tree's own apt where to install from, with keys that stand inside the tree.
+
+    ``lines`` are the one-line sources besides; without repositories all is left as it is.
+    """
     for one in recipe.parts.repositories:
         key = ""
         if one.key and not (key := _own_key(one, tree)):
@@ -91,8 +109,9 @@ def leave_sources(recipe: Recipe, tree: Path) -> None:
                 mode=0o644,
             ),
         )
-    if any(not one.extra for one in recipe.parts.repositories):
-        put(tree, TreeFile(path="/etc/apt/sources.list", content="", mode=0o644))
+    if recipe.parts.repositories:
+        content = "".join(f"{line}\n" for line in lines)
+        put(tree, TreeFile(path="/etc/apt/sources.list", content=content, mode=0o644))
 
 
 def _own_key(repository: Repository, tree: Path) -> str:

@@ -73,15 +73,11 @@ class Zypper:
             work = Path(folder)
             rpmdb.take_back(tree, work)
             environment = _configure(recipe, tree, work)
-            verbs = {
-                "refresh": [],
-                "install": ["--no-recommends", "--", *recipe.parts.packages],
-                "remove": ["--", *recipe.parts.remove],
-            }
-            for verb, words in verbs.items():
-                if verb == "refresh" or words[-1] != "--":
-                    argv = [*command(recipe, tree, work), verb, *words]
-                    run(confined(argv), env=environment, on_line=progress.note)
+            zypper = command(recipe, tree, work)
+            install = ["install", "--no-recommends", "--", *recipe.parts.packages]
+            for verb in (["refresh"], install):
+                run(confined([*zypper, *verb]), env=environment, on_line=progress.note)
+            rpmdb.erase(tree, recipe.parts.remove, environment, progress)
             remove_tree(tree / "mnt/solv")
             rpmdb.hand_over(tree, work)
 
