@@ -1,6 +1,7 @@
 """Fetching the one large file that an imported file system is, checked before it is used."""
 
 import hashlib
+from errno import ENOSPC
 from pathlib import Path
 
 from vztmpl.build.parts import Source, as_bytes
@@ -61,5 +62,8 @@ def _download(url: str, file: Path, max_bytes: int, progress: Progress) -> None:
             if out.tell() < promised:
                 raise NetworkError(f"{url}: the connection ended before the file did")
     except (OSError, HTTPException, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == ENOSPC:
+            error.filename = str(file)
+            raise
         hint = "see whether the mirror answers; --mirror names another one"
         raise NetworkError(f"{url}: {error}", hint=hint) from error

@@ -19,7 +19,8 @@ from vztmpl.errors import (
 _SAYS: tuple[tuple[type[VztmplError], str, str], ...] = (
     (
         VerificationError,
-        r"NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|Hash Sum mismatch"  # apt
+        r"NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|is not signed|is expired|not valid yet"  # apt
+        r"|Hash Sum mismatch"
         r"|signed by unknown key"  # debootstrap
         r"|signature from .* is invalid|key .* is unknown"  # pacman
         r"|checksum doesn't match|signature verification|GPG check FAILED"  # dnf

@@ -56,7 +56,8 @@ def rows(tree: Path) -> list[tuple[str, str, int]]:
         listed = run_inside(tree, ["/usr/bin/rpm", *query])
     else:
         listed = run(confined([*_host_rpm("rpm", tree), *query], network=False))
-    cells = (line.split("\t") for line in sorted(listed.splitlines()))
+    lines = sorted(line for line in listed.splitlines() if "\t" in line)  # and no warnings
+    cells = (line.split("\t") for line in lines)
     return [
         (name, version, int(built))
         for name, version, built in cells
