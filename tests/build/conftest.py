@@ -2,7 +2,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.build import repositories
+from tests.build import debian_archive, repositories
 from tests.build.bench import Publisher
 from tests.build.repositories import Signing
 from tests.fakes import web_server
@@ -14,7 +14,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Publisher]:
     signing = Signing.new(place / "gpg", "Tiny Archive <tiny@example.org>")
     stranger = Signing.new(place / "other", "Stranger <s@example.org>")
     makers = {
-        "debian": repositories.debian,
+        "debian": debian_archive.debian,
         "arch": repositories.arch,
         "rpms": repositories.rpms,
         "rootfs": repositories.rootfs,

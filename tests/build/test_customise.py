@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.repositories import add_programs, small_system
+from tests.build.debian_archive import add_programs
+from tests.build.repositories import small_system
 from vztmpl.build import recipe
 from vztmpl.build.customise import customise
 from vztmpl.build.recipe import Recipe

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.build import repositories
 from tests.build.bench import KINDS, Bench, Publisher
+from tests.build.debian_archive import add_programs
 from tests.build.repositories import BUILT
 from vztmpl.build import rpmdb
 from vztmpl.build.dnf import Dnf
@@ -25,7 +25,7 @@ def test_the_trees_own_rpm_writes_it_where_it_looks_for_it(
     bench = Bench("dnf", KINDS["dnf"], published, tmp_path)
     bench.fill(bench.recipe())
     assert (tree / rpmdb.PLACE / "rpmdb.sqlite").exists()
-    repositories.add_programs(tree, ["rpm", "rpmdb"])
+    add_programs(tree, ["rpm", "rpmdb"])
     (tree / "usr/lib/rpm").mkdir()
     for name in ("macros", "rpmrc"):
         shutil.copy(f"/usr/lib/rpm/{name}", tree / "usr/lib/rpm")
