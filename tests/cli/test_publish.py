@@ -77,6 +77,16 @@ def test_without_files_all_that_is_published_is_pushed(
     assert [tag for tag in tags if not tag.startswith("sha256-")] == [OLD, NEW, "latest"]
 
 
+def test_the_login_of_the_one_who_publishes_is_used(
+    tmp_path: Path, ours: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_program(monkeypatch, tmp_path, "skopeo", f"echo $XDG_RUNTIME_DIR >>{tmp_path}/login")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", "/run/user/7")
+    www, archive = tmp_path / "www", make_template(tmp_path, ours).archive
+    assert publish(www, archive, "--formats", "oci", "--push", REGISTRY) == 0
+    assert set((tmp_path / "login").read_text().split()) == {"/run/user/7"}
+
+
 def test_a_registry_that_refuses_fails_the_push_but_not_what_is_published(
     tmp_path: Path,
     ours: Signer,

@@ -5,15 +5,19 @@ in the registry are those of the published layout.
 """
 
 import json
+import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from vztmpl.errors import VztmplError, during
 from vztmpl.progress import Progress
 from vztmpl.repo.formats.oci import FOLDER, LATEST, referrers_tag
 from vztmpl.run import run
+from vztmpl.template.index import PLAIN_FILE, Index
 
+_LOGIN = ("REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR")
+"""What says where the login is: containers-auth.json(5)."""
 _REF = "org.opencontainers.image.ref.name"
 
 
@@ -44,11 +48,10 @@ def push(
                 _copy(source, target, LATEST, "--preserve-digests")
 
 
-def _all(repository: Path) -> Iterator[tuple[str, str]]:
-    for layout in sorted((repository / FOLDER).iterdir()):
-        for tag in sorted(_tags(layout)):
-            if tag != LATEST and not tag.startswith("sha256-"):
-                yield layout.name, tag
+def _all(repository: Path) -> list[tuple[str, str]]:
+    path = repository / PLAIN_FILE  # we have just written it
+    index = Index.parse(path.read_bytes(), path)
+    return [(entry.name, entry.serial) for entry in index.entries]
 
 
 def _tags(layout: Path) -> dict[str, str]:
@@ -59,4 +62,5 @@ def _tags(layout: Path) -> dict[str, str]:
 
 def _copy(source: str, target: str, tag: str, option: str) -> None:
     argv = ["skopeo", "copy", "--quiet", "--retry-times=3", option]
-    run([*argv, f"{source}:{tag}", f"{target}:{tag}"])
+    login = {name: os.environ[name] for name in _LOGIN if name in os.environ}
+    run([*argv, f"{source}:{tag}", f"{target}:{tag}"], env=login)
