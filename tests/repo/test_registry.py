@@ -134,6 +134,25 @@ def test_what_is_no_registry_is_told_as_such(
     assert main(["update"]) == status
 
 
+def test_a_token_is_got_where_the_registry_wants_one(
+    node: Path, false_registry: FakeServer
+) -> None:
+    challenge = f'Bearer realm="{false_registry.url}/token",service="x",scope="y"'
+    tokens: list[str | None] = []
+
+    def answer(handler: fakes._Handler) -> None:
+        tokens.append(handler.headers.get("Authorization"))
+        handler.begin(401, WWW_Authenticate=challenge, Content_Length=0)
+
+    false_registry.faults["manifests/index"] = answer
+    false_registry.faults["repository%3Ax%3Apull"] = fakes.sends(b'{"token": "abc"}')
+    add(node, f"oci://{false_registry.url.removeprefix('http://')}/x")
+    assert main(["update"]) == 5
+    assert tokens == [None, "Bearer abc"]
+    false_registry.faults["repository%3Ax%3Apull"] = fakes.sends(b"[1]")
+    assert main(["update"]) == 5
+
+
 def test_a_token_is_not_asked_of_anybody(node: Path, false_registry: FakeServer) -> None:
     challenge = 'Bearer realm="http://169.254.169.254/token",service="x"'
     false_registry.faults["manifests/index"] = lambda handler: handler.begin(

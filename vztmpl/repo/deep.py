@@ -8,20 +8,26 @@ from pathlib import Path
 _CHUNK = 1 << 20
 
 
-def differences(wanted: Path, found: Path, below: str = "") -> Iterator[str]:
+def differences(wanted: Path, found: Path) -> Iterator[str]:
     """Yield how ``found`` differs from ``wanted``, a line each."""
-    there = {entry.name: entry for entry in os.scandir(found / below)}
-    for entry in sorted(os.scandir(wanted / below), key=lambda entry: entry.name):
-        path = f"{below}/{entry.name}".lstrip("/")
-        if entry.name not in there:
-            yield f"{path} is missing"
-        elif problem := _difference(wanted / path, found / path):
-            yield f"{path} has another {problem}"
-        elif entry.is_dir(follow_symlinks=False):
-            yield from differences(wanted, found, path)
-        there.pop(entry.name, None)
-    for name in sorted(there):
-        yield f"{below}/{name}".lstrip("/") + " does not belong there"
+    left = [Path()]
+    while left:
+        below = left.pop()
+        names, there = _names(wanted / below), _names(found / below)
+        for name in sorted(names | there):
+            path = below / name
+            if name not in there:
+                yield f"{path} is missing"
+            elif name not in names:
+                yield f"{path} does not belong there"
+            elif problem := _difference(wanted / path, found / path):
+                yield f"{path} has another {problem}"
+            elif (wanted / path).is_dir() and not (wanted / path).is_symlink():
+                left.append(path)
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def _difference(wanted: Path, found: Path) -> str:

@@ -4,6 +4,7 @@
 """
 
 import ipaddress
+import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -12,7 +13,7 @@ from http import HTTPStatus
 from threading import Thread
 from time import monotonic
 from typing import IO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import HTTPError
@@ -21,6 +22,7 @@ from vztmpl.errors import NetworkError, VerificationError
 from vztmpl.repo.fetch import CHUNK, HINT, Answer, Patience, Source, not_found
 
 _MAX_REDIRECTS = 5
+_MAX_TOKEN_BYTES = 1 << 20
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 _GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 
@@ -102,12 +104,9 @@ class Web(Source):
                 return
             asked = dict(_CHALLENGE.findall(challenge))
             realm = asked.pop("realm", "")
-            if not realm.startswith("https://"):
-                raise NetworkError(f"{url} wants a token of {realm or 'nobody'}", hint=HINT)
-            asked["scope"] = scope
-            answer = self._session.get(realm, params=asked, timeout=self._times)
-            told = answer.json() if answer.ok else {}
-        if token := told.get("token") or told.get("access_token"):
+            _check_redirect(url, realm)
+            where = f"{realm}?{urlencode({**asked, 'scope': scope})}"
+            token = _token(self.read_as(where, "application/json", _MAX_TOKEN_BYTES))
             self._session.headers["Authorization"] = f"Bearer {token}"
 
     @property
@@ -234,6 +233,13 @@ def _check_redirect(url: str, there: str) -> None:
         raise NetworkError(f"{url} leads to another scheme: {there}", hint=hint)
     if new.hostname != old.hostname and _is_local(new.hostname or ""):
         raise NetworkError(f"{url} leads into a private network: {there}", hint=hint)
+
+
+def _token(answer: bytes) -> str:
+    told = json.loads(answer)
+    if not isinstance(told, dict):
+        raise ValueError("the server gave no token")
+    return str(told.get("token") or told.get("access_token"))
 
 
 def _is_local(host: str) -> bool:

@@ -200,23 +200,25 @@ def _damaged_is_unverified(archive: object) -> Iterator[None]:
 
 
 def _refuse_devices(folder: Path) -> None:
+    for path in _odd_files(folder):
+        mode = os.lstat(path).st_mode
+        if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
+            raise VerificationError(
+                f"it holds a device: {path.removeprefix(str(folder))}",
+                hint="a template must not; whoever builds it has to leave it out",
+            )
+
+
+def _odd_files(folder: Path) -> Iterator[str]:
+    """Yield what is no folder, link or regular file; the kernel tells most types without a stat."""
     left = [str(folder)]
     while left:
         with os.scandir(left.pop()) as entries:
-            for entry in entries:  # the kernel tells most types without a stat
+            for entry in entries:
                 if entry.is_dir(follow_symlinks=False):
                     left.append(entry.path)
                 elif not (entry.is_symlink() or entry.is_file(follow_symlinks=False)):
-                    _refuse_device(entry.path, folder)
-
-
-def _refuse_device(path: str, folder: Path) -> None:
-    mode = os.lstat(path).st_mode
-    if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
-        raise VerificationError(
-            f"it holds a device: {path.removeprefix(str(folder))}",
-            hint="a template must not; whoever builds it has to leave it out",
-        )
+                    yield entry.path
 
 
 def _chunks(file: IO[bytes] | zstandard.ZstdDecompressionReader) -> Iterator[bytes]:
