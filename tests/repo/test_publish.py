@@ -1,4 +1,8 @@
 import os
+import shutil
+import signal
+import subprocess
+import sys
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,6 +20,8 @@ from tests.fakes import (
 )
 from vztmpl.errors import LockedError, NotFoundError, VerificationError, VztmplError
 from vztmpl.files import locked
+from vztmpl.progress import Silent
+from vztmpl.repo.check import check
 from vztmpl.repo.publish import publish
 from vztmpl.template.entry import File
 from vztmpl.template.index import Index
@@ -209,3 +215,54 @@ def test_the_key_file_names_all_who_signed(
     publish(repository, [], keyring, signer)
     named = fingerprints((repository / "key.asc").read_bytes())
     assert set(named) == {signer, publisher.fingerprint}
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from vztmpl.progress import Silent
+from vztmpl.repo.check import check
+from vztmpl.repo.publish import publish
+from vztmpl.template.signature import Keyring
+root, archive, keys, fingerprint, wanted = sys.argv[1:]
+seen = 0
+def audit(event, arguments):
+    global seen
+    if event in ("os.rename", "os.mkdir", "os.rmdir", "os.remove", "os.utime", "open"):
+        if any(root in str(argument) for argument in arguments):
+            seen += 1
+            if seen == int(wanted):
+                os.kill(os.getpid(), 9)
+keyring = Keyring(Path(keys))
+sys.addaudithook(audit)
+publish(Path(root), [Path(archive)], keyring, fingerprint)
+"""
+
+
+def test_killed_at_any_step_readers_see_a_whole_repository_and_the_next_one_goes_on(
+    tmp_path: Path, repository: Path
+) -> None:
+    signer = Signer.new(tmp_path / "keys", "Killed Publisher")
+    put(repository, signer, make_template(tmp_path, signer))
+    saved = tmp_path / "saved"
+    shutil.copytree(repository, saved)
+    archive = make_template(tmp_path, signer, serial=NEW, content="new").archive
+    step, killed = 1, 0
+    while True:
+        words = [repository, archive, tmp_path / "keys", signer.fingerprint, step]
+        done = subprocess.run(
+            [sys.executable, "-c", _KILLED, *(str(word) for word in words)], check=False
+        )
+        assert check(repository, signer.public_key, Silent()).problems == []
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        killed += 1
+        publish(repository, [archive], signer.keyring, signer.fingerprint)
+        assert [one.serial for one in index_of(repository, signer).entries] == [OLD, NEW]
+        assert names_in(repository / "templates" / NAME) == [OLD, NEW]
+        shutil.rmtree(repository)
+        shutil.copytree(saved, repository)
+        step += 1 + step // 4
+    assert killed > 5
+    subprocess.run(["gpgconf", "--homedir", tmp_path / "keys", "--kill", "all"], check=True)
