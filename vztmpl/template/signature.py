@@ -130,7 +130,7 @@ class Keyring:
         with self._gpg() as gpg:
             exactly = ["--local-user", fingerprint]  # keyid= would fall back to another key
             signed = gpg.sign_file(stream, extra_args=exactly, **how)
-            if not signed.data:
+            if not (signed.data and signed.fingerprint):  # data alone may be cut short
                 raise _failed(f"gpg did not sign with {fingerprint}", signed.stderr)
             return bytes(signed.data)
 
