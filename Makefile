@@ -6,13 +6,14 @@ READY  := .venv/ready
 TESTED := .venv/ready-to-test
 SHELL  := /bin/bash
 
-.PHONY: help demo test bench bench-repo lint clean
+.PHONY: help demo test bench bench-build bench-repo lint clean
 
 help:
 	@echo 'make demo    build, publish, fetch, boot, bound, stop a VE, and say how long each took'
 	@echo 'make test    all tests: style, types, units, and real VEs'
 	@echo 'make bench   the benchmarks of docs/benchmarks.md (installs lxc and podman to compare)'
 	@echo 'make bench-repo   publishing and fetching beside curl, zstd and tar'
+	@echo 'make bench-build  the same for building (installs debootstrap and zstd to compare)'
 	@echo 'make clean   remove .venv and what `make demo` keeps in cache/'
 
 demo: $(READY)
@@ -22,12 +23,16 @@ test: $(TESTED) lint
 	@.venv/bin/pytest
 
 bench: $(READY)
-	@bash bench/setup.sh
+	@bash bench/setup.sh lxc podman crun conmon
 	@.venv/bin/python -m bench.ve
 
 bench-repo: $(READY)
-	@bash bench/setup.sh
+	@bash bench/setup.sh curl zstd
 	@.venv/bin/python -m bench.repo
+
+bench-build: $(READY)
+	@bash bench/setup.sh debootstrap zstd
+	@.venv/bin/python -m bench.build
 
 lint: $(READY)
 	@.venv/bin/ruff format --check --quiet .

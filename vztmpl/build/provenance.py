@@ -26,9 +26,11 @@ def provenance(
     packed: Packed,
     epoch: int,
     tools: Mapping[str, str],
+    *,
+    lock: tuple[str, bytes],
     extras: Mapping[str, bytes],
 ) -> bytes:
-    """Return the statement; ``extras`` are the files, by name, that stand beside the archive."""
+    """Return the statement; ``lock`` and ``extras`` are files, by name, beside the archive."""
     name = str(recipe.name)
     statement = {
         "_type": _STATEMENT_TYPE,
@@ -46,7 +48,10 @@ def provenance(
                     "architecture": recipe.arch,
                 },
                 "internalParameters": {"SOURCE_DATE_EPOCH": epoch},
-                "resolvedDependencies": [_resource("recipe", recipe.digest)],
+                "resolvedDependencies": [
+                    _resource("recipe", recipe.digest),
+                    _resource(lock[0], sha256(lock[1]).hexdigest()),
+                ],
             },
             "runDetails": {
                 "builder": {"id": _BUILDER, "version": dict(tools)},

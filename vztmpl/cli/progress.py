@@ -30,7 +30,7 @@ class Lines:
     ) -> None:
         self._end("failed" if kind else "done")
 
-    def phase(self, title: str, total: int = 0) -> None:  # noqa: ARG002 - the bars use it
+    def phase(self, title: str, total: int = 0, unit: str = "B") -> None:  # noqa: ARG002 - for bars
         """Begin a phase; the one before is done."""
         self._end("done")
         self._title, self._began = title, monotonic()
@@ -59,17 +59,11 @@ class Bars(Lines):
         super().__init__()
         self._bar: tqdm[NoReturn] | None = None
 
-    def phase(self, title: str, total: int = 0) -> None:
-        """Begin a phase with a bar when ``total`` bytes are to be done."""
+    def phase(self, title: str, total: int = 0, unit: str = "B") -> None:
+        """Begin a phase with a bar when it is known how much is to be done."""
         super().phase(title)
         if total:
-            from tqdm import tqdm
-
-            tqdm.monitor_interval = 0  # it would start a thread
-            self._bar = tqdm(
-                desc=title, total=total, unit="B", unit_scale=True, leave=False, file=sys.stderr,
-                dynamic_ncols=True,
-            )  # fmt: skip
+            self._bar = _bar(title, total, unit)
 
     def advance(self, count: int) -> None:
         """Move the bar."""
@@ -92,6 +86,89 @@ class Bars(Lines):
         super()._end(how)
 
 
+class Track:
+    """Progress of one of several works at once: a whole line in the log for each phase."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._title, self._began = name, "", monotonic()
+
+    def phase(self, title: str, total: int = 0, unit: str = "B") -> None:  # noqa: ARG002 - for bars
+        """Begin a phase; the one before is done."""
+        self.end("done")
+        self._title, self._began = title, monotonic()
+
+    def advance(self, count: int) -> None:
+        """Do nothing: a log shows no bars."""
+
+    def note(self, line: str) -> None:
+        """Do nothing: an error shows a program's last lines."""
+
+    def end(self, how: str) -> None:
+        """Say how the phase went."""
+        if self._title:
+            took = f"{monotonic() - self._began:.1f} s"
+            self._write(f"{self._name}: {self._title} … {how} in {took}")
+            self._title = ""
+
+    def _write(self, line: str) -> None:
+        sys.stderr.write(f"{line}\n")
+        sys.stderr.flush()
+
+
+class BarTrack(Track):
+    """A line of its own that stays in place, with a bar where the total is known."""
+
+    def __init__(self, name: str, position: int) -> None:
+        super().__init__(name)
+        self._position = position
+        self._bar: tqdm[NoReturn] | None = None
+
+    def phase(self, title: str, total: int = 0, unit: str = "B") -> None:
+        """Show the phase in place of the one before."""
+        super().phase(title)
+        self._bar = _bar(f"{self._name}: {title}", total, unit, self._position)
+
+    def advance(self, count: int) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.update(count)
+
+    def note(self, line: str) -> None:
+        """Show the line behind the title until the next one comes."""
+        if self._bar is not None and not self._bar.total:
+            text = "".join(filter(str.isprintable, line.strip().expandtabs()))
+            self._bar.set_description_str(f"{self._name}: {self._title} … {text}")
+
+    def end(self, how: str) -> None:
+        """Say how the phase went, above the lines of those that go on."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        super().end(how)
+
+    def _write(self, line: str) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(line, file=sys.stderr)
+
+
+def track(name: str, position: int) -> Track:
+    """Return the progress of one of several works, the ``position``-th from above."""
+    return BarTrack(name, position) if sys.stderr.isatty() else Track(name)
+
+
 def shown() -> Lines:
     """Return the progress for this stderr; it is a context manager that ends the last phase."""
     return Bars() if sys.stderr.isatty() else Lines()
+
+
+def _bar(title: str, total: int, unit: str, position: int | None = None) -> "tqdm[NoReturn]":
+    """Make a bar with rate and time left; without a total it is the title alone."""
+    from tqdm import tqdm
+
+    tqdm.monitor_interval = 0  # it would start a thread
+    return tqdm(
+        desc=title, total=total, leave=False, file=sys.stderr, position=position,
+        unit=unit if unit == "B" else f" {unit}", unit_scale=unit == "B",
+        dynamic_ncols=True, bar_format=None if total else "{desc}",
+    )  # fmt: skip

@@ -72,7 +72,7 @@ class _Row:
     total: int = 0
     done: int = 0
 
-    def phase(self, title: str, total: int = 0) -> None:
+    def phase(self, title: str, total: int = 0, unit: str = "B") -> None:  # noqa: ARG002
         self.total, self.done = total, 0
         self.board.show(self.name, title.partition(" ")[0])
 

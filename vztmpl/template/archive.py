@@ -19,13 +19,16 @@ from typing import IO, Protocol, cast
 import zstandard
 
 from vztmpl.errors import CommandError, VerificationError, VztmplError
-from vztmpl.run import piped
+from vztmpl.run import piped, run
 
 LEVEL = 9
-_WINDOW_LOG = 27
+_WINDOW_LOG = 26
+_LARGEST_WINDOW_LOG = 27
 _QUICK_LEVEL = 3
+_MOST_THREADS = 8  # each has 12 MB of its own
 _CHUNK = 1 << 20
 _NEVER_PACKED = ("./dev/*", "./proc/*", "./sys/*", "./run/*")
+_NO_DEVICES = ("--anchored", "--exclude=./dev/*", "--exclude=dev/*")
 _XATTRS = ("--xattrs", "--xattrs-include=*", "--acls")
 
 Progress = Callable[[int], None]
@@ -71,7 +74,7 @@ def pack(
     unpacked = 0
     compressor = zstandard.ZstdCompressor(compression_params=_parameters())
     with (
-        piped(_pack_command(tree, epoch)) as tar,
+        piped(_pack_command(tree, *_template_options(epoch))) as tar,
         compressor.stream_writer(cast("IO[bytes]", outside), closefd=False) as writer,
     ):
         for chunk in _chunks(tar):
@@ -123,7 +126,7 @@ def extract(
     VerificationError when there are devices in it: a VE has none but those that it is given.
     """
     try:
-        with piped(_unpack_command(folder), feed=True) as pipe:
+        with piped(_unpack_command(folder, *_NO_DEVICES), feed=True) as pipe:
             for chunk in tar:
                 pipe.write(chunk)
                 if progress:
@@ -140,7 +143,7 @@ def extract(
 
 def decompressed(source: Readable, what: object) -> Iterator[bytes]:
     """Yield what is compressed in a file, in bounded pieces; VerificationError when damaged."""
-    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _WINDOW_LOG)
+    decompressor = zstandard.ZstdDecompressor(max_window_size=1 << _LARGEST_WINDOW_LOG)
     with (
         _damaged_is_unverified(what),
         decompressor.stream_reader(
@@ -176,6 +179,20 @@ def recompressed(tar: Iterable[bytes], archive: IO[bytes]) -> Iterator[bytes]:
         for chunk in tar:
             writer.write(chunk)
             yield chunk
+
+
+def snapshot(tree: Path, tar: Path) -> None:
+    """Write all of ``tree``, devices too, as a plain tar: the quickest way to have it again."""
+    run(_pack_command(tree, to=tar))
+
+
+def put_back(tar: Path, folder: Path, progress: Progress | None = None) -> None:
+    """Unpack all of a snapshot of our own into the empty ``folder``."""
+    with tar.open("rb") as file, piped(_unpack_command(folder), feed=True) as pipe:
+        for chunk in _chunks(file):
+            pipe.write(chunk)
+            if progress:
+                progress(len(chunk))
 
 
 def sha256_of(path: Path) -> tuple[str, int]:
@@ -226,28 +243,36 @@ def _chunks(file: IO[bytes] | zstandard.ZstdDecompressionReader) -> Iterator[byt
         yield chunk
 
 
-def _pack_command(tree: Path, epoch: int) -> Sequence[str]:
+def _pack_command(tree: Path, *options: str, to: Path | str = "-") -> Sequence[str]:
     return [
-        "tar", "--create", "--file=-", f"--directory={tree}", "--one-file-system",
-        "--sort=name", "--numeric-owner", f"--mtime=@{epoch}", "--clamp-mtime", "--format=pax",
+        "tar", "--create", f"--file={to}", f"--directory={tree}", "--one-file-system",
+        "--sort=name", "--numeric-owner", "--format=pax",
         "--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime",
         *_XATTRS, "--xattrs-exclude=security.selinux", "--xattrs-exclude=system.*",
-        *(f"--exclude={pattern}" for pattern in _NEVER_PACKED), "--anchored",
-        ".",
+        *options, ".",
     ]  # fmt: skip
 
 
-def _unpack_command(folder: Path) -> Sequence[str]:
+def _template_options(epoch: int) -> Sequence[str]:
+    excluded = (f"--exclude={pattern}" for pattern in _NEVER_PACKED)
+    return [f"--mtime=@{epoch}", "--clamp-mtime", *excluded, "--anchored"]
+
+
+def _unpack_command(folder: Path, *options: str) -> Sequence[str]:
     return [
         "tar", "--extract", "--file=-", f"--directory={folder}",
         "--numeric-owner", "--same-owner", "--preserve-permissions", "--delay-directory-restore",
-        *_XATTRS, "--anchored", "--exclude=./dev/*", "--exclude=dev/*",
+        *_XATTRS, *options,
     ]  # fmt: skip
 
 
 def _parameters() -> zstandard.ZstdCompressionParameters:
     return zstandard.ZstdCompressionParameters.from_level(
-        LEVEL, threads=-1, window_log=_WINDOW_LOG, enable_ldm=True, write_checksum=True
+        LEVEL,
+        threads=min(os.cpu_count() or 1, _MOST_THREADS),
+        window_log=_WINDOW_LOG,
+        enable_ldm=True,
+        write_checksum=True,
     )
 
 

@@ -148,6 +148,8 @@ class TemplateFiles:
     """Its packages as CycloneDX JSON."""
     provenance: Path
     """How it was made, as an in-toto statement."""
+    lock: Path
+    """What it was made of, exactly, for a rebuild."""
 
     @classmethod
     def of(cls, folder: Path, name: str) -> Self:
@@ -158,6 +160,7 @@ class TemplateFiles:
             signature=folder / f"{name}.json.asc",
             sbom=folder / f"{name}.cdx.json",
             provenance=folder / f"{name}.provenance.json",
+            lock=folder / f"{name}.lock",
         )
 
     @classmethod
@@ -180,7 +183,7 @@ class TemplateFiles:
     @property
     def extras(self) -> tuple[Path, ...]:
         """Those that a template may lack; its manifest names them in ``files``."""
-        return self.sbom, self.provenance
+        return self.sbom, self.provenance, self.lock
 
     def named_by(self, manifest: Manifest) -> tuple[Path, ...]:
         """Return those of ``extras`` that belong to one build."""

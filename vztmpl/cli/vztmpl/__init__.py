@@ -10,7 +10,7 @@ from vztmpl import __version__, settings
 from vztmpl.cli.errors import guarded
 
 _COMMANDS = (
-    "key", "recipes", "recipe", "build", "lint", "diff", "verify", "publish", "repo",
+    "key", "recipes", "recipe", "build", "rebuild", "lint", "diff", "verify", "publish", "repo",
     "remote", "available", "update", "fetch", "list", "info", "pin", "unpin", "prune", "gc",
     "import", "foreign", "remove", "doctor",
 )  # fmt: skip

@@ -68,7 +68,12 @@ def lines(old: Side, new: Side, difference: Difference) -> Iterator[str]:
     if difference.same:
         equal = old.manifest.digest == new.manifest.digest
         yield "no difference" if equal else "no difference but in how it was packed"
-        return
+    else:
+        yield from changes(difference)
+
+
+def changes(difference: Difference) -> Iterator[str]:
+    """Return which packages and files differ as people read it."""
     packages = Counter(change.change for change in difference.packages)
     yield f"packages: {_counted(packages)}"
     for package in difference.packages:
