@@ -6,7 +6,7 @@ from tests.build.test_mmdebstrap import tiny
 from vztmpl.build.lock import Lock
 from vztmpl.build.plan import Plan, plan
 from vztmpl.build.recipe import Recipe
-from vztmpl.build.steps import Trees, carry_out
+from vztmpl.build.steps import carry_out
 from vztmpl.errors import NotFoundError, VztmplError
 from vztmpl.progress import Progress, Silent
 
@@ -53,15 +53,12 @@ def planned(place: Path, archive: Path, lock: Lock | None = None) -> Plan:
     return plan(tiny(place), Copier(archive), lock, None, Silent())
 
 
-def test_one_that_foresees_nothing_is_done_anew_each_time(tmp_path: Path, archive: Path) -> None:
-    trees = Trees(
-        folder=tmp_path / "steps", locks=tmp_path / "locks", limit_bytes=1 << 20, worth_seconds=0
-    )
+def test_of_one_that_foresees_nothing_no_tree_is_kept(tmp_path: Path, archive: Path) -> None:
     for version in ("7", "8"):
         (archive / "two").write_text(version)
         one = planned(tmp_path, archive)
         assert one.key == ""
-        carry_out(one.steps, tmp_path / "tree", trees, Silent())
+        carry_out(one.steps, tmp_path / "tree", None, Silent())
         made_of = one.made_of(tmp_path / "tree")
         assert [(found.name, found.version) for found in made_of.packages] == [
             ("one", "5"), ("two", version),

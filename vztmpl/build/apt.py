@@ -25,6 +25,7 @@ from vztmpl.run import run
 _FOLDERS = (
     "etc/apt/apt.conf.d", "etc/apt/preferences.d", "etc/apt/sources.list.d", "var/log/apt",
     "etc/apt/trusted.gpg.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial",
+    "answers",
 )  # fmt: skip
 _KEYRINGS = "/usr/share/keyrings/{os}-archive-keyring.*"
 _KEYRING_SUFFIXES = (".gpg", ".asc", ".pgp")
@@ -74,11 +75,8 @@ class Apt:
             return tuple(Package(**entry) for entry in json.loads(answer.read_text()))
         argv = ["apt-get", "install", "--print-uris", "--quiet=2", "--yes"]
         said = self._run([*argv, "--option=Acquire::ForceHash=sha256", "--", *names])
-        packages = tuple(_package(match) for match in _URI.finditer(said))
-        answer.parent.mkdir(exist_ok=True)
-        if len(list(answer.parent.iterdir())) >= _MAX_ANSWERS:
-            remove_tree(answer.parent)
-            answer.parent.mkdir()
+        lines = [line for line in said.splitlines() if line.startswith("'")]
+        packages = tuple(_package(line) for line in lines)
         write_text(answer, json.dumps([asdict(package) for package in packages]))
         return packages
 
@@ -113,12 +111,16 @@ class Apt:
         return self.folder / "apt.conf"
 
     def _set_up(self) -> None:
+        answers = self.folder / "answers"
+        if answers.is_dir() and len(list(answers.iterdir())) >= _MAX_ANSWERS:
+            remove_tree(answers)
         for name in _FOLDERS:
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         status = self.folder / "var/lib/dpkg/status"
         status.parent.mkdir(parents=True, exist_ok=True)
         status.touch()
-        write_text(self.folder / "etc/apt/sources.list", "".join(f"{s}\n" for s in self.sources))
+        sources = "".join(f"{line}\n" for line in self.sources)
+        _write(self.folder / "etc/apt/sources.list", sources.encode())
         self._trust()
         settings: dict[str, str | Sequence[str]] = {
             "Dir": str(self.folder),
@@ -131,7 +133,7 @@ class Apt:
             "Dir::Cache::srcpkgcache": "",
             **dict(self.options),
         }
-        write_text(self._configuration, apt_settings(settings))
+        _write(self._configuration, apt_settings(settings).encode())
 
     def _trust(self) -> None:
         """Trust the keys that the host's apt trusts, and the distribution's own.
@@ -143,8 +145,7 @@ class Apt:
         own = Path(_KEYRINGS.format(os=self.os))
         files = sorted([*parts.glob("*"), *own.parent.glob(own.name)])
         keys = b"".join(_keys(path) for path in files if path.suffix in _KEYRING_SUFFIXES)
-        with replacing(self.folder / "etc/apt/trusted.gpg.d/all.gpg") as file:
-            file.write(keys)
+        _write(self.folder / "etc/apt/trusted.gpg.d/all.gpg", keys)
 
     def _run(self, argv: Sequence[str], progress: Progress | None = None) -> str:
         note = progress.note if progress else None
@@ -181,7 +182,17 @@ def _keys(keyring: Path) -> bytes:
     return b"".join(map(b64decode, armoured)) if armoured else data
 
 
-def _package(match: re.Match[str]) -> Package:
-    """Read ``name_version_arch.deb``, as apt names its downloads."""
+def _package(line: str) -> Package:
+    """Read ``'URL' name_version_arch.deb size SHA256:…``, apt's words for a download."""
+    match = _URI.match(line)
+    if not match:
+        raise VerificationError(f"apt names a package without sha256: {line}", hint=_NOT_TRUSTED)
     name, version, arch = unquote(match["file"]).removesuffix(".deb").split("_")
     return Package(name=name, version=version, arch=arch, sha256=match["sha256"], url=match["url"])
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Have a file with this content; most often it is there, and a disk may be slow."""
+    if not path.exists() or path.read_bytes() != content:
+        with replacing(path) as file:
+            file.write(content)

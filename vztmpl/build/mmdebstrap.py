@@ -32,13 +32,9 @@ from vztmpl.run import confined, run
 
 _BASE = ("?essential", "?priority(required)", "apt")
 """What mmdebstrap's variant `minbase` installs."""
-_QUIET = {
-    "DEBIAN_FRONTEND": "noninteractive",
-    "DEBCONF_NONINTERACTIVE_SEEN": "true",
-    "SOURCE_DATE_EPOCH": "86400",
-}
 _SET_UP = "Setting up "  # dpkg says so once for each package
-_FIXED_EPOCH = "86400"  # mmdebstrap's own time stamps; the tree gets its time afterwards
+_FIXED_EPOCH = {"SOURCE_DATE_EPOCH": "86400"}  # for packages' scripts; steps.py has the tree's
+_QUIET = {"DEBIAN_FRONTEND": "noninteractive", "DEBCONF_NONINTERACTIVE_SEEN": "true"}
 _NO_SANDBOX = '--aptopt=APT::Sandbox::User "root"'  # else owners say who may look into our folder
 _SHOW_SOURCES = """--setup-hook=cat "$1/etc/apt/sources.list"; exit 1"""
 _NO_SERVICES = (
@@ -77,16 +73,12 @@ class Mmdebstrap:
         )
         left = lines if not recipe.parts.repositories else default_lines(recipe, sources)
         base_names = (*_BASE, *recipe.parts.base)
+        questions = (base_names, (*base_names, *recipe.parts.packages))
         apt = self._apt(recipe, lines, sources.options)
-        with (
-            locked(apt.folder.with_name(f"{apt.folder.name}.lck"), wait=True),
-            ThreadPoolExecutor() as beside,  # much of it waits: for the mirror, for programs
-        ):
-            beside.submit(self.version)  # will be wanted
+        with locked(apt.folder.with_name(f"{apt.folder.name}.lck"), wait=True):
             apt.update(progress)
-            base, wanted = beside.map(
-                apt.select, (base_names, (*base_names, *recipe.parts.packages))
-            )
+            with ThreadPoolExecutor(2) as asked:
+                base, wanted = asked.map(apt.select, questions)
             epoch = apt.epoch
         added = tuple(package for package in wanted if package not in set(base))
         return Resolved(layers=(base, added), epoch=epoch, sources=tuple(left))
@@ -231,7 +223,7 @@ def configuration(arch: str, tree: Path, folder: Path) -> str:
 
 
 def _bootstrap(recipe: Recipe, line: str, tree: Path, progress: Progress) -> None:
-    env = {"SOURCE_DATE_EPOCH": _FIXED_EPOCH, "TMPDIR": str(tree.parent)}
+    env = {**_FIXED_EPOCH, "TMPDIR": str(tree.parent)}
     run(confined(command(recipe, tree, line)), env=env, on_line=debs.counting(progress, _SET_UP))
 
 
@@ -251,7 +243,7 @@ def _install(recipe: Recipe, line: str, tree: Path, progress: Progress) -> None:
         (folder / "sources.list").write_text(f"{line}\n")
         (folder / "apt.conf").write_text(configuration(recipe.arch, tree, folder))
         run_inside(tree, ["sh", "-euc", _NO_SERVICES])
-        env = {**_QUIET, "APT_CONFIG": f"{folder}/apt.conf"}
+        env = {**_FIXED_EPOCH, **_QUIET, "APT_CONFIG": f"{folder}/apt.conf"}
         for words in (["update"], ["install", "--yes", "--", *recipe.parts.packages]):
             argv = ["sh", "-euc", _WITH_PROC, "sh", str(tree), "apt-get", *words]
             try:

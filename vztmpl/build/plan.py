@@ -79,17 +79,12 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """Return a sha256 (hex) over all that can change the template; empty when not known."""
+        """Return a sha256 (hex) over all that can change the template; empty: nothing is kept."""
         if not self.resolved or not isinstance(self.bootstrapper, Foreseeing):
             return ""
         if any(script.network for script in self.recipe.parts.scripts):
             return ""  # nobody knows what it will bring
-        said = [
-            keys(self.steps)[-1],
-            self.recipe.digest,
-            self.known_epoch,
-            self.tools,
-        ]
+        said = [keys(self.steps)[-1], self.recipe.digest, self.known_epoch, self.tools]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     def made_of(self, tree: Path) -> Resolved:
@@ -154,8 +149,7 @@ def _unforeseen(recipe: Recipe, bootstrapper: Unforeseeing, progress: Progress) 
         run_scripts(recipe, Stage.BOOTSTRAP, tree, bootstrapper.epoch(tree), progress)
         bootstrapper.install(recipe, tree, progress)
 
-    never_again = os.urandom(16).hex()
-    return Step(title=f"bootstrapping with {bootstrapper.program}", inputs=never_again, work=work)
+    return Step(title=f"bootstrapping with {bootstrapper.program}", inputs=None, work=work)
 
 
 def _require(locked: Resolved, installed: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ the step before. A kept tree is two files:
 
 Reading checks it, so a damaged or half-written tree is never used; the step is done again. Plain
 tars are twice as large as quickly compressed ones, and there again in half the time.
+
 Files that a step made carry the time of day at first. They get the time of the newest file that
 came out of a package, so that a kept tree is the same whenever it was made.
 """
@@ -19,7 +20,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from time import time
 
@@ -126,7 +127,7 @@ def keys(steps: Sequence[Step]) -> list[str]:
     chained: list[str] = []
     for step in steps:
         before = chained[-1] if chained else ""
-        text = json.dumps([step.title, step.inputs, before], sort_keys=True, default=_jsonable)
+        text = json.dumps([step.title, step.inputs, before], sort_keys=True)
         chained.append(hashlib.sha256(text.encode()).hexdigest())
     return chained
 
@@ -211,7 +212,3 @@ def _times(folder: str) -> Iterator[tuple[str, int]]:
                 yield from _times(entry.path)
             else:
                 yield entry.path, entry.stat(follow_symlinks=False).st_mtime_ns
-
-
-def _jsonable(value: object) -> object:
-    return asdict(value)  # type: ignore[call-overload]
