@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.debian import Archive
-from tests.fakes import fake_program, names_in
+from tests.build.debian import Archive, point_apt_there
+from tests.fakes import Signer, alters, answers, fake_program, names_in
 from vztmpl.build.lock import Lock
 
 pytestmark = pytest.mark.root
@@ -162,6 +162,23 @@ def test_a_locked_package_that_is_gone_is_named(place: Path, mirror: Archive) ->
     said = run(command(place, NAME, f"--locked={place}/old.lock", "--no-cache"), ok=3).stderr
     assert "two 1 is gone from the mirror" in said
     run(command(place, OTHER, f"--locked={place}/old.lock"), ok=1)
+
+
+def test_a_mirror_that_fails_spoils_nothing(
+    place: Path, mirror: Archive, stranger: Signer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = build(place)
+    mirror.server.faults["InRelease"] = answers(503)
+    assert "503  Service Unavailable" in run(command(place), ok=5).stderr
+    mirror.server.faults["InRelease"] = alters
+    run(command(place), ok=6)
+    mirror.server.faults.clear()
+    point_apt_there(monkeypatch, place, mirror, stranger.public_key)
+    assert "NO_PUBKEY" in run(command(place), ok=6).stderr
+    point_apt_there(monkeypatch, place, mirror, mirror.signer.public_key)
+    again, said = build(place)
+    assert again == first
+    assert "packing" not in said
 
 
 def test_a_lock_names_every_package(place: Path) -> None:

@@ -1,3 +1,4 @@
+import os
 import subprocess
 from pathlib import Path
 
@@ -75,3 +76,15 @@ def test_the_small_archive_holds_them_uncompressed(
             assert said[0] == said[1]
     index = (tmp_path / "small/Packages").read_text()
     assert index.count("Package: ") == index.count("\nSHA256: ") == len(packages)
+
+
+def test_packages_that_nobody_used_for_long_go(
+    packages: tuple[Package, ...], tmp_path: Path
+) -> None:
+    old, left = tmp_path / "debs/0.deb", tmp_path / "debs/.fetch.01234567"
+    left.mkdir(parents=True)
+    old.touch()
+    for path in (old, left):
+        os.utime(path, (0, 0))
+    fetch(packages, tmp_path / "debs")
+    assert names_in(tmp_path / "debs") == sorted(f"{one.sha256}.deb" for one in packages)

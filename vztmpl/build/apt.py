@@ -35,7 +35,7 @@ _URI = re.compile(r"'(?P<url>\S+)' (?P<file>\S+) \d+ SHA256:(?P<sha256>[0-9a-f]{
 _NOT_TRUSTED = "the archive's keyring, the clock or the mirror is not right; nothing of it is used"
 _SAYS = (
     (VerificationError, r"NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|expired|not valid yet"
-                        r"|Hash Sum mismatch|unexpected size", _NOT_TRUSTED),
+                        r"|Hash Sum mismatch|unexpected size|GPG error", _NOT_TRUSTED),
     (NetworkError, r"Could not (resolve|connect)|Connection (failed|timed out)|Unable to connect"
                    r"|Temporary failure|Could not wait for server|  50[0-9]  ",
      "see whether the mirror answers; `--mirror URL` names another one"),

@@ -13,6 +13,7 @@ import re
 import tarfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import time
@@ -86,11 +87,12 @@ def _is_whole(path: Path, package: Package) -> bool:
 def _tidy(kept: Path) -> None:
     """Remove packages that no build has used for long, and what killed downloads left."""
     for path in kept.iterdir():
-        age_seconds = time() - path.stat().st_mtime
-        if path.is_dir() and age_seconds > _ABANDONED_SECONDS:
-            remove_tree(path)
-        elif path.suffix == ".deb" and age_seconds > _UNUSED_SECONDS:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # another build tidies too
+            age_seconds = time() - path.stat().st_mtime
+            if path.is_dir() and age_seconds > _ABANDONED_SECONDS:
+                remove_tree(path)
+            elif path.suffix == ".deb" and age_seconds > _UNUSED_SECONDS:
+                path.unlink()
 
 
 def _download(packages: Sequence[Package], folder: Path, progress: Progress) -> None:
@@ -101,9 +103,10 @@ def _download(packages: Sequence[Package], folder: Path, progress: Progress) -> 
     try:
         run(argv, on_line=counting(progress, "Get:"))
     except CommandError as error:
-        gone = re.search(r"Err\S* +(\S+)[\s\S]*(404 +Not Found|File not found)", error.tail)
-        for package in packages if gone else ():
-            if not _kept(folder, package).exists():
+        failed = re.findall(r"^(?:Err:\d+|E: Failed to fetch) +(\S+)", error.tail, re.MULTILINE)
+        gone = failed if re.search("404 +Not Found|File not found", error.tail) else ()
+        for package in packages:
+            if package.url in gone:
                 raise NotFoundError(
                     f"{package.name} {package.version} is gone from the mirror: {package.url}",
                     hint="an archive keeps old versions for a while only; build without --locked",
