@@ -105,7 +105,7 @@ class Ours:
 
 def peers() -> dict[str, Callable[[], Took]]:
     wanted = recipe.resolve(ROOT / "recipes", NAME)
-    lines = host_sources(WORK / "host").lines(wanted.suite)
+    lines = host_sources(PEER / "host").lines(wanted.suite)
     include = f"--include={','.join(wanted.parts.packages)}"
     tar = PEER / "out.tar"
 

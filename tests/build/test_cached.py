@@ -233,7 +233,9 @@ def test_one_that_fails_does_not_stop_the_others(place: Path) -> None:
 def test_an_interrupt_ends_all_of_them(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     version = "case $1 in --version) echo mmdebstrap 1.2.3; exit;; esac"
     fake_program(monkeypatch, place, "mmdebstrap", f"{version}; touch {place}/begun; sleep 61.5")
-    with subprocess.Popen(command(place, NAME, OTHER, "-j2"), stderr=subprocess.PIPE) as process:
+    # env: a shell that runs the tests in the background has its children ignore ^C
+    words = ["env", "--default-signal=INT", *command(place, NAME, OTHER, "-j2")]
+    with subprocess.Popen(words, stderr=subprocess.PIPE) as process:
         wait_for(place / "begun")
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130

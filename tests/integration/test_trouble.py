@@ -157,8 +157,14 @@ def test_a_build_that_is_cut_short_leaves_nothing(tmp_path: Path, number: int, s
     env = {**os.environ, **SIGNER, "PATH": f"{BIN}:{os.environ['PATH']}"}
     # env: a shell that runs the tests in the background has its children ignore ^C
     command = ["env", "--default-signal=INT", "vztmpl", "build", MINIMAL, "--out", str(tmp_path)]
+    command += ["--no-cache"]
     with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:
-        time.sleep(4)
+        assert process.stderr
+        begun = b""
+        while b"bootstrapping" not in begun:
+            begun += (letter := process.stderr.read(1))
+            assert letter, begun.decode()
+        time.sleep(2)
         process.send_signal(number)
         said = process.communicate(timeout=60)[1].decode()
     assert process.returncode == status, said
