@@ -98,6 +98,11 @@ def _host_system(tree: Path) -> None:
         "root:x:0:0:root:/root:/bin/sh\n_apt:x:42:65534::/:/bin/false\n"
     )
     (tree / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
+    (tree / "etc/os-release").write_text("ID=tiny\nVERSION_ID=1\n")
+    (tree / "usr/sbin/init").symlink_to("../bin/sh")
+    for folder, mode in (("root", 0o700), ("tmp", 0o1777)):
+        (tree / folder).mkdir(exist_ok=True)
+        (tree / folder).chmod(mode)
 
 
 def add_programs(tree: Path, names: Iterable[str]) -> None:

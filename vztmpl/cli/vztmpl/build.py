@@ -82,11 +82,8 @@ def command(
     workshop = workshop_of(node, keeping=not no_cache)
 
     def work(name: str, told: Progress) -> dict[str, object]:
-        manifest, files = build(resolved[name], out.absolute(), workshop, signing, told, lock=lock)
-        if warnings := manifest.lint.get("warnings"):
-            hint = f"`vztmpl lint {files.archive}` shows them"
-            click.echo(f"lint warnings: {warnings}; {hint}", err=True)
-        return _described(manifest, files)
+        built = build(resolved[name], out.absolute(), workshop, signing, told, lock=lock)
+        return _described(*built)
 
     if len(resolved) == 1:
         with progress.shown() as shown:
@@ -137,10 +134,15 @@ def _described(manifest: Manifest, files: TemplateFiles) -> dict[str, object]:
         "sha256": manifest.sha256,
         "size_bytes": manifest.size_bytes,
         "unpacked_bytes": manifest.unpacked_bytes,
+        "lint_warnings": manifest.lint.get("warnings", 0),
     }
 
 
 def _show(built: Sequence[Mapping[str, object]], json: object) -> None:
+    for one in built:
+        if warnings := one["lint_warnings"]:
+            hint = f"`vztmpl lint {one['path']}` shows them"
+            click.echo(f"lint warnings: {warnings}; {hint}", err=True)
     if json is not None:
         show_json(json)
     else:
