@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.build.debian import Archive, point_apt_there
+from tests.build.test_build import UNSIGNED
 from tests.fakes import Signer, alters, answers, fake_program, names_in
 from vztmpl.build.lock import Lock
 
