@@ -1,26 +1,37 @@
-"""The few system calls that Python 3.11 lacks: mounts and namespaces. The only user of ctypes.
+"""The few system calls that Python 3.11 lacks: mounts, namespaces, BPF. The only user of ctypes.
 
-Numbers and layouts: ``include/uapi/linux/{mount,sched}.h``; calls 428 and up have the same
+Numbers and layouts: ``include/uapi/linux/{mount,sched,bpf}.h``; calls 428 and up have the same
 number on every architecture. Every function raises OSError with the kernel's errno.
 """
 
 import ctypes
 import errno
 import os
-from collections.abc import Callable, Iterator
+import struct
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
+MS_NOSUID = 1 << 1
+MS_NODEV = 1 << 2
+MS_NOEXEC = 1 << 3
+MS_REMOUNT = 1 << 5
 MS_BIND = 1 << 12
 MS_REC = 1 << 14
 MS_SLAVE = 1 << 19
 _MNT_DETACH = 2
 
+_SYS_BPF = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
+_BPF_ATTR_BYTES = 152
+_CAP_SYS_RESOURCE = 24
+_PR_SET_SECUREBITS = 28
+_SECBIT_NO_SETUID_FIXUP = 1 << 2
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
 _SYS_MOUNT_SETATTR = 442
@@ -79,18 +90,29 @@ def bind_idmapped(source: Path, target: Path, first_id: int, count: int) -> None
 
     Needs a file system with FS_ALLOW_IDMAP (ext4, xfs, btrfs, tmpfs from 6.3 on); EINVAL otherwise.
     """
-    tree = _call(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(source), _OPEN_TREE_CLONE | os.O_CLOEXEC)
+    tree = open_tree(source)
     try:
-        with _user_namespace(first_id, count) as namespace:
+        with user_namespace(first_id, count) as namespace:
             wanted = _MountAttributes(
                 attr_set=_MOUNT_ATTR_IDMAP | _MOUNT_ATTR_RDONLY, userns_fd=namespace
             )
             size = ctypes.sizeof(wanted)
             _call(_SYS_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, ctypes.byref(wanted), size)
-        where = os.fsencode(target)
-        _call(_SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, where, _MOVE_MOUNT_F_EMPTY_PATH)
+        move_mount(tree, target)
     finally:
         os.close(tree)
+
+
+def open_tree(source: Path) -> int:
+    """Return a descriptor of a mount of ``source`` that is nowhere yet."""
+    flags = _OPEN_TREE_CLONE | os.O_CLOEXEC
+    return _call(_SYS_OPEN_TREE, _AT_FDCWD, os.fsencode(source), flags)
+
+
+def move_mount(tree: int, target: Path) -> None:
+    """Put a mount from ``open_tree`` at ``target``."""
+    where = os.fsencode(target)
+    _call(_SYS_MOVE_MOUNT, tree, b"", _AT_FDCWD, where, _MOVE_MOUNT_F_EMPTY_PATH)
 
 
 @contextmanager
@@ -126,9 +148,15 @@ def child_that(enters: Callable[[], None]) -> Iterator[int]:
 
 
 @contextmanager
-def _user_namespace(first_id: int, count: int) -> Iterator[int]:
-    """Yield a descriptor of a user namespace in which 0… are the host's ``first_id``…."""
-    with child_that(lambda: unshare(CLONE_NEWUSER)) as child:
+def user_namespace(
+    first_id: int, count: int, limits: Mapping[int, int] | None = None
+) -> Iterator[int]:
+    """Yield a descriptor of a user namespace in which 0… are the host's ``first_id``….
+
+    With ``limits`` (``resource.RLIMIT_…`` to number) it belongs to ``first_id``, and the kernel
+    holds all users in it together to those of them that it counts by user (``kernel/ucount.c``).
+    """
+    with child_that(lambda: _found_namespace(first_id, limits or {})) as child:
         for kind in ("uid_map", "gid_map"):
             Path(f"/proc/{child}/{kind}").write_text(f"0 {first_id} {count}")
         namespace = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
@@ -136,6 +164,51 @@ def _user_namespace(first_id: int, count: int) -> Iterator[int]:
         yield namespace
     finally:
         os.close(namespace)
+
+
+def may_raise_limits() -> bool:
+    """Say whether this process has CAP_SYS_RESOURCE."""
+    status = Path("/proc/self/status").read_text()
+    effective = status.partition("CapEff:")[2].split(maxsplit=1)[0]
+    return bool(int(effective, 16) >> _CAP_SYS_RESOURCE & 1)
+
+
+def bpf(command: int, layout: str, *fields: int | bytes | bytearray) -> int:
+    """Load, attach or look up BPF programs and maps; the commands are the kernel's.
+
+    ``layout`` is struct's for the attribute; zeros follow. In place of bytes their address is
+    passed; what the kernel writes there comes back in a bytearray.
+    """
+    buffers = [
+        (ctypes.c_char * max(1, len(field))).from_buffer_copy(field or b"\0")
+        for field in fields
+        if not isinstance(field, int)
+    ]
+    places = iter(buffers)
+    words = [
+        field if isinstance(field, int) else ctypes.addressof(next(places)) for field in fields
+    ]
+    attribute = struct.pack(layout, *words).ljust(_BPF_ATTR_BYTES, b"\0")
+    number = _SYS_BPF[os.uname().machine]
+    result = _check(_libc.syscall(number, command, attribute, len(attribute)), "bpf")
+    for field, buffer in zip((f for f in fields if not isinstance(f, int)), buffers, strict=True):
+        if isinstance(field, bytearray):
+            field[:] = buffer.raw
+    return result
+
+
+def _found_namespace(first_id: int, limits: Mapping[int, int]) -> None:
+    """Make a user namespace of this process, as the user it shall belong to."""
+    if limits:
+        import resource
+
+        for kind, number in limits.items():
+            resource.setrlimit(kind, (number, number))
+        # Keeps our capabilities while the user changes: hosts may refuse namespaces without them
+        _check(_libc.prctl(_PR_SET_SECUREBITS, _SECBIT_NO_SETUID_FIXUP, 0, 0, 0), "securebits")
+        os.setegid(first_id)
+        os.seteuid(first_id)
+    unshare(CLONE_NEWUSER)
 
 
 def _call(number: int, *arguments: object) -> int:

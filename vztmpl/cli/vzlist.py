@@ -1,19 +1,15 @@
 """vzlist: OpenVZ's listing of containers, its columns, its JSON and its exit codes."""
 
-import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
+from vztmpl.cli.columns import FIELDS, JSON_FIELDS, Field, Row, Value
 from vztmpl.cli.errors import guarded
 from vztmpl.errors import VEError, VztmplError
 from vztmpl.settings import Node, load
 from vztmpl.ve import config as configuration
-from vztmpl.ve import resources, units
-from vztmpl.ve.cgroup import Group, Hierarchies, host_hierarchies, parent_name
-from vztmpl.ve.config import VEConfig
-from vztmpl.ve.resources import Reading
-from vztmpl.ve.status import Status, status
+from vztmpl.ve.cgroup import host_hierarchies
+from vztmpl.ve.status import status
 
 _HELP = """Usage: vzlist [-a | -S] [-n] [-H] [-t] [-j] [-o FIELD[,FIELD...] | -1] [-s [-]FIELD]
               [-h PATTERN] [-N PATTERN] [-d PATTERN] [CTID | NAME ...]
@@ -46,40 +42,6 @@ _SAME = {
     "--description": "-d", "--list": "-L",
 }  # fmt: skip
 _DEFAULT = "ctid,numproc,status,ip,hostname"
-_BEANCOUNTERS = {"numproc": "NPROC", "physpages": "PHYSP", "swappages": "SWAPP"}
-_SUFFIXES = {"m": "maxheld", "b": "barrier", "l": "limit", "f": "failcnt"}
-
-Value = str | int | float | bool | None | list[str] | dict[str, int | None]
-
-
-class _Row(NamedTuple):
-    """What is known of one VE."""
-
-    config: VEConfig
-    status: Status
-    group: Group
-
-    def counter(self, parameter: str) -> dict[str, int | None]:
-        barrier, limit = self.config.beancounters.get(parameter, (units.UNLIMITED,) * 2)
-        read = (
-            resources.reading(self.group, parameter)
-            if self.status.running
-            else Reading(None, None, None)
-        )
-        return {
-            "held": read.held,
-            "maxheld": read.maxheld,
-            "barrier": barrier,
-            "limit": limit,
-            "failcnt": read.failcnt,
-        }
-
-
-class _Field(NamedTuple):
-    header: str
-    width: int
-    """Columns; negative: to the left."""
-    value: Callable[[_Row], Value]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,7 +86,7 @@ def _list(options: Mapping[str, str], named: Sequence[str]) -> int:
 
 
 def _wanted_fields(options: Mapping[str, str]) -> list[str]:
-    default = ",".join(_JSON_FIELDS) if "-j" in options else _DEFAULT
+    default = ",".join(JSON_FIELDS) if "-j" in options else _DEFAULT
     if "-n" in options:
         default = default.replace("ctid", "smart_name", 1)
     wanted = options.get("-o") or ("ctid" if "-1" in options else default)
@@ -134,8 +96,8 @@ def _wanted_fields(options: Mapping[str, str]) -> list[str]:
     return names
 
 
-def _rows(node: Node, ctids: Sequence[int]) -> Iterable[_Row]:
-    hierarchies: Hierarchies = host_hierarchies()
+def _rows(node: Node, ctids: Sequence[int]) -> Iterable[Row]:
+    hierarchies = host_hierarchies()
     for ctid in sorted(set(ctids)) or configuration.all_ctids(node):
         try:
             config = configuration.load_live(node, ctid)
@@ -143,11 +105,10 @@ def _rows(node: Node, ctids: Sequence[int]) -> Iterable[_Row]:
             continue  # no such VE, or a file that makes no sense: `vzctl` says why
         now = status(node, config)
         if now.exists:
-            name = f"{parent_name(node.tag)}/{ctid}"
-            yield _Row(config, now, Group(hierarchies, name))
+            yield Row(config, now, node, hierarchies)
 
 
-def _shown(row: _Row, options: Mapping[str, str], named: bool) -> bool:
+def _shown(row: Row, options: Mapping[str, str], named: bool) -> bool:
     from fnmatch import fnmatchcase
 
     if "-S" in options:
@@ -162,13 +123,13 @@ def _shown(row: _Row, options: Mapping[str, str], named: bool) -> bool:
     return wanted and all(not pattern or fnmatchcase(text, pattern) for pattern, text in patterns)
 
 
-def _sort(rows: list[_Row], by: str) -> None:
+def _sort(rows: list[Row], by: str) -> None:
     name = by.removeprefix("-")
     if name not in FIELDS:
         raise VztmplError(f"Unknown field: {name}", hint="`vzlist -L` lists the fields")
     value = FIELDS[name].value
 
-    def key(row: _Row) -> tuple[bool, float, str]:
+    def key(row: Row) -> tuple[bool, float, str]:
         found = value(row)
         number = float(found) if isinstance(found, int | float) else 0.0
         return found is None, number, str(found)
@@ -176,93 +137,32 @@ def _sort(rows: list[_Row], by: str) -> None:
     rows.sort(key=key, reverse=by.startswith("-"))
 
 
-def _table(rows: Sequence[_Row], names: Sequence[str], *, header: bool, trim: bool) -> str:
+def _table(rows: Sequence[Row], names: Sequence[str], *, header: bool, trim: bool) -> str:
     fields = [FIELDS[name] for name in names]
     lines = [" ".join(_aligned(field.header, field.width) for field in fields)] if header else []
     for row in rows:
         cells = [
-            _aligned(_text(field.value(row), trim and field is not fields[-1]), field.width)
+            _aligned(_text(field, field.value(row), trim and field is not fields[-1]), field.width)
             for field in fields
         ]
         lines.append(" ".join(cells))
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
-def _text(value: Value, first_only: bool) -> str:
+def _text(field: Field, value: Value, first_only: bool) -> str:
     if isinstance(value, list):
         return (value[0] if first_only else " ".join(value)) if value else "-"
-    if isinstance(value, dict):
-        value = value["held"]
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, float):
-        minutes, seconds = divmod(int(value), 60)
-        hours, minutes = divmod(minutes, 60)
-        days, hours = divmod(hours, 24)
-        return f"{days:03d}d{hours:02d}h:{minutes:02d}m:{seconds:02d}s"
-    return "-" if value is None else str(value)
+    return "-" if value is None else field.text(value)
 
 
 def _aligned(text: str, width: int) -> str:
     return text.ljust(-width) if width < 0 else text.rjust(width)
 
 
-def _json(rows: Sequence[_Row], names: Sequence[str]) -> str:
+def _json(rows: Sequence[Row], names: Sequence[str]) -> str:
+    import json
+
     listed = [{name: FIELDS[name].value(row) for name in names} for row in rows]
     return (json.dumps(listed, indent=2) if listed else "[]") + "\n"
-
-
-def _uptime(row: _Row) -> float | None:
-    """Return for how many seconds a VE's init runs."""
-    import os
-    from pathlib import Path
-
-    if row.status.boot is None:
-        return None
-    since_boot = float(Path("/proc/uptime").read_text().split()[0])
-    return since_boot - row.status.boot.start_time / os.sysconf("SC_CLK_TCK")
-
-
-def _state(row: _Row) -> str:
-    if row.status.running:
-        return "running"
-    return "mounted" if row.status.mounted else "stopped"
-
-
-def _suffixed(parameter: str, key: str) -> Callable[[_Row], Value]:
-    return lambda row: row.counter(parameter)[key]
-
-
-def _counter(parameter: str) -> Callable[[_Row], Value]:
-    return lambda row: row.counter(parameter)
-
-
-FIELDS: dict[str, _Field] = {
-    "ctid": _Field("CTID", 10, lambda row: row.config.ctid),
-    "veid": _Field("CTID", 10, lambda row: row.config.ctid),
-    "vpsid": _Field("CTID", 10, lambda row: row.config.ctid),
-    "smart_name": _Field("SMARTNAME", 10, lambda row: row.config.name or str(row.config.ctid)),
-    "private": _Field("PRIVATE", -32, lambda row: str(row.config.private)),
-    "root": _Field("ROOT", -32, lambda row: str(row.config.root)),
-    "hostname": _Field("HOSTNAME", -32, lambda row: row.config.hostname or None),
-    "name": _Field("NAME", -32, lambda row: row.config.name or None),
-    "description": _Field("DESCRIPTION", -32, lambda row: row.config.description or None),
-    "ostemplate": _Field("OSTEMPLATE", -32, lambda row: row.config.ostemplate or None),
-    "ip": _Field("IP_ADDR", -15, lambda row: list(row.config.addresses)),
-    "nameserver": _Field("NAMESERVER", -15, lambda row: list(row.config.nameservers)),
-    "searchdomain": _Field("SEARCHDOMAIN", -15, lambda row: list(row.config.search_domains)),
-    "status": _Field("STATUS", -9, _state),
-    "uptime": _Field("UPTIME", 15, _uptime),
-    "cpuunits": _Field("CPUUNI", 7, lambda row: row.config.cpuunits),
-    "cpulimit": _Field("CPULIM", 7, lambda row: row.config.cpulimit),
-    "onboot": _Field("ONBOOT", 6, lambda row: {"yes": True, "no": False}.get(row.config.onboot)),
-    "disabled": _Field("DISABL", 6, lambda row: row.config.disabled),
-    "layout": _Field("LAYOUT", 6, lambda _: "overlay"),
-}
-for _name, _header in _BEANCOUNTERS.items():
-    FIELDS[_name] = _Field(_header, 10, _counter(_name))
-    for _suffix, _key in _SUFFIXES.items():
-        FIELDS[f"{_name}.{_suffix}"] = _Field(
-            f"{_header}.{_suffix.upper()}", 10, _suffixed(_name, _key)
-        )
-_JSON_FIELDS = [name for name in FIELDS if "." not in name and name not in ("veid", "vpsid")]

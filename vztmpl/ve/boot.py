@@ -14,9 +14,23 @@ from pathlib import Path
 from vztmpl.errors import LockedError, VEError
 from vztmpl.files import locked, remove_abandoned, remove_tree, write_text
 from vztmpl.settings import Node
-from vztmpl.ve import area, cgroup, codes, guest, inside, network, resources, runtime, spec
+from vztmpl.ve import (
+    area,
+    cgroup,
+    codes,
+    guest,
+    hostcpu,
+    inside,
+    network,
+    resources,
+    runtime,
+    spec,
+)
 from vztmpl.ve.cgroup import Group
 from vztmpl.ve.config import VEConfig
+from vztmpl.ve.readings import Place
+from vztmpl.ve.resources import Warn
+from vztmpl.ve.rlimits import user_namespace
 from vztmpl.ve.status import run_folder, running_boot, start_time, state_path
 
 STOP_SIGNAL = signal.SIGRTMIN + 3  # systemd(1): halt
@@ -25,13 +39,13 @@ _KILL_SECONDS = 10
 _CONMON_SECONDS = 2
 
 
-def bring_up(node: Node, config: VEConfig) -> None:
+def bring_up(node: Node, config: VEConfig, warn: Warn) -> None:
     """Boot a VE that does not run: it has its limits and its network before its init runs."""
     ctid = config.ctid
     tear_down(node, config, unmount=False)
     groups = cgroup.of_ve(node.tag, ctid)
     token = os.urandom(8).hex()
-    with ExitStack() as undo:
+    with ExitStack() as undo, user_namespace(config) as users:
         undo.callback(tear_down, node, config)
         if not os.path.ismount(config.root):
             area.mount_root(node, config)
@@ -41,14 +55,14 @@ def bring_up(node: Node, config: VEConfig) -> None:
         folder.chmod(0o700)
         runtime.console_log(node, ctid).parent.mkdir(parents=True, exist_ok=True)
         hostname = config.hostname or config.name.replace(" ", "-") or f"ve{ctid}"
-        spec.write(
-            folder, spec.spec(config, hostname, runtime.root_place(node, config), groups.name)
-        )
+        place = runtime.root_place(node, config)
+        spec.write(folder, spec.spec(config, hostname, place, groups.name, users))
         with locked(_parents_lock(node), shared=True, wait=True):
             cgroup.delegate(groups, config.first_id)
             pid = runtime.create(node, config, groups, token, _on_exit(ctid, token))
         guest.prepare(config, pid)
-        resources.apply(groups, config)
+        resources.put_in_force(Place(groups, pid, folder), config, warn)
+        hostcpu.balance(node)
         network.attach(node, ctid, pid, config.addresses)
         write_text(state_path(node, ctid), f"{pid} {start_time(pid)} {token}\n")
         runtime.start(node, ctid)

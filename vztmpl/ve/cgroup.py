@@ -19,6 +19,7 @@ from vztmpl.ve import codes
 
 CONTROLLERS = ("memory", "pids", "cpu")
 """What the limits of a VE need."""
+_WANTED = (*CONTROLLERS, "cpuset", "io")
 _DELEGATED = ("", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control")  # cgroups(7)
 
 
@@ -33,6 +34,16 @@ class Hierarchies(NamedTuple):
     def unified(self) -> bool:
         """Whether the controllers are those of version 2."""
         return "memory" not in self.v1
+
+
+class Setting(NamedTuple):
+    """One file of one controller, and what is written into it."""
+
+    controller: str
+    file: str
+    value: str
+    parameter: str
+    """What the user calls it."""
 
 
 class Group(NamedTuple):
@@ -103,10 +114,27 @@ def of_ve(tag: str, ctid: int) -> Group:
 
 
 def delegate(group: Group, owner: int) -> None:
-    """Make the VE's cgroup2 group and give it to the VE's root."""
+    """Make the VE's cgroup2 group and give it to the VE's root.
+
+    Where the controllers are version 2's it has them, and the VE divides what it is given among
+    groups of its own.
+    """
     group.v2.mkdir(parents=True, exist_ok=True)
+    if group.hierarchies.unified:
+        for above in (group.hierarchies.v2, group.v2.parent):
+            _switch_on(above)
     for name in _DELEGATED:
         os.chown(group.v2 / name, owner, owner)
+
+
+def write(group: Group, settings: Iterable[Setting]) -> None:
+    """Put settings in force; VEError naming the parameter that the kernel refused."""
+    for setting in settings:
+        path = group.folder(setting.controller) / setting.file
+        try:
+            path.write_text(f"{setting.value}\n")
+        except OSError as error:
+            raise _refused(setting, path, error) from error
 
 
 def enter(folder: Path) -> None:
@@ -145,6 +173,27 @@ def remove_if_empty(folders: Iterable[Path]) -> None:
             folder.rmdir()
         except OSError:
             continue
+
+
+def _switch_on(folder: Path) -> None:
+    """Let the groups below a folder have the controllers that are there."""
+    there = set((folder / "cgroup.controllers").read_text().split())
+    there -= set((folder / "cgroup.subtree_control").read_text().split())
+    if missing := [f"+{name}" for name in _WANTED if name in there]:
+        (folder / "cgroup.subtree_control").write_text(" ".join(missing))
+
+
+def _refused(setting: Setting, path: Path, error: OSError) -> VEError:
+    if error.errno == errno.EBUSY:
+        problem, hint = "more is in use and can't be freed", "stop something in the VE first"
+    elif error.errno == errno.ENOENT:
+        problem, hint = f"this host has no {path}", "`vztmpl doctor` says how to get the controller"
+    else:
+        problem, hint = f"{path}: {error.strerror}", ""
+    code = codes.SET_IO if setting.parameter.startswith("io") else codes.SETUBC_ERROR
+    return VEError(
+        f"can't set {setting.parameter} to {setting.value}: {problem}", vz_code=code, hint=hint
+    )
 
 
 def _remove_one(folder: Path, patience_seconds: float = 2.0) -> None:

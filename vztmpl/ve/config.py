@@ -11,12 +11,10 @@ from typing import NamedTuple
 from vztmpl import shellvars
 from vztmpl.errors import VEError
 from vztmpl.settings import Node, shipped
-from vztmpl.ve import codes, units
+from vztmpl.ve import beancounters, codes, units
 
 MAX_CTID = 2147483644
 IDS_PER_VE = 65536
-_PAGES = ("PHYSPAGES", "SWAPPAGES")
-_NUMBERS = ("NUMPROC",)
 _DEFAULT_SAMPLE = "vswap-1g"
 
 
@@ -38,12 +36,26 @@ class VEConfig(NamedTuple):
     onboot: str
     """``yes``, ``no`` or empty: not set."""
     disabled: bool
-    beancounters: Mapping[str, tuple[int, int]]
-    """Parameter (``physpages``) to barrier and limit, in pages or as a count."""
+    beancounters: Mapping[str, units.Pair]
+    """Parameter (``physpages``) to barrier and limit, in its unit; those that are set."""
+    vm_overcommit: float
+    """How much memory may be promised, as a multiple of memory and swap; 0 is any."""
     cpuunits: int
     """Weight against other VEs; 1000 is everybody's default."""
     cpulimit: int
     """Percent of one CPU; 0 is no limit."""
+    cpus: int
+    """How many CPUs it sees and uses; 0 is all."""
+    cpumask: str
+    """CPUs that it may use (``0-3,6``); ``auto``: those of its nodes; ``all`` or empty: any."""
+    nodemask: str
+    """NUMA nodes whose memory it may use; ``all`` or empty: any."""
+    ioprio: int | None
+    """Weight for the disk, 0 to 7; None: not set."""
+    iolimit: int
+    """Bytes per second to and from the disk; 0 is no limit."""
+    iopslimit: int
+    """Requests per second; 0 is no limit."""
     stop_timeout_seconds: int
 
 
@@ -210,14 +222,27 @@ def _typed(node: Node, ctid: int, values: Mapping[str, str]) -> VEConfig:
         first_id=_whole("LOCAL_UID", get("LOCAL_UID", "0")),
         onboot=get("ONBOOT"),
         disabled=get("DISABLED") == "yes",
-        beancounters={
-            **{name.lower(): units.pair_of_pages(get(name)) for name in _PAGES if get(name)},
-            **{name.lower(): units.pair_of_numbers(get(name)) for name in _NUMBERS if get(name)},
-        },
+        beancounters=_beancounters(values),
+        vm_overcommit=_factor("VM_OVERCOMMIT", get("VM_OVERCOMMIT") or "0"),
         cpuunits=_whole("CPUUNITS", get("CPUUNITS") or "1000"),
         cpulimit=_whole("CPULIMIT", get("CPULIMIT") or "0"),
+        cpus=_whole("CPUS", get("CPUS") or "0"),
+        cpumask=get("CPUMASK"),
+        nodemask=get("NODEMASK"),
+        ioprio=_whole("IOPRIO", get("IOPRIO")) if get("IOPRIO") else None,
+        iolimit=_whole("IOLIMIT", get("IOLIMIT") or "0"),
+        iopslimit=_whole("IOPSLIMIT", get("IOPSLIMIT") or "0"),
         stop_timeout_seconds=_whole("STOP_TIMEOUT", get("STOP_TIMEOUT") or "120"),
     )
+
+
+def _beancounters(values: Mapping[str, str]) -> dict[str, units.Pair]:
+    found = {}
+    for variable, text in values.items():
+        name = beancounters.ALIASES.get(variable, variable).lower()
+        if (known := beancounters.BY_NAME.get(name)) and text and variable.isupper():
+            found[name] = units.pair(text, known.unit)
+    return found
 
 
 def _unsaved_path(node: Node, ctid: int) -> Path:
@@ -233,3 +258,13 @@ def _whole(name: str, text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise VEError(f'{name}="{text}" is not a number', vz_code=codes.INVALID_CONFIG)
     return int(text)
+
+
+def _factor(name: str, text: str) -> float:
+    try:
+        factor = float(text)
+    except ValueError:
+        factor = -1.0
+    if not 0 <= factor < units.UNLIMITED:  # neither negative nor nan nor infinite
+        raise VEError(f'{name}="{text}" is not a factor', vz_code=codes.INVALID_CONFIG)
+    return factor

@@ -15,7 +15,7 @@ from typing import NoReturn
 from vztmpl.errors import VEError
 from vztmpl.run import STANDARD_PATH, attached, replace
 from vztmpl.settings import Node
-from vztmpl.ve import cgroup, codes, runtime
+from vztmpl.ve import cgroup, codes, rlimits, runtime
 from vztmpl.ve.status import running_boot
 
 _ENVIRONMENT = {
@@ -57,12 +57,14 @@ def enter(node: Node, ctid: int, argv: Sequence[str]) -> int:
 
 
 def _prepared(node: Node, ctid: int, argv: Sequence[str], *, terminal: bool) -> list[str]:
-    if running_boot(node, ctid) is None:
+    boot = running_boot(node, ctid)
+    if boot is None:
         raise VEError(
             "Container is not running",
             vz_code=codes.VE_NOT_RUNNING,
             hint=f"vzctl start {ctid}",
         )
+    rlimits.adopt(boot.pid)
     runtime.join(cgroup.of_ve(node.tag, ctid))
     environment: Mapping[str, str] = {**_ENVIRONMENT, "TERM": os.environ.get("TERM") or "linux"}
     return runtime.exec_command(node, ctid, argv, environment, terminal=terminal)

@@ -62,23 +62,11 @@ def set_hostname(pid: int, hostname: str) -> None:
         set_namespace(Path(f"/proc/{pid}/ns/uts"), CLONE_NEWUTS)
         socket.sethostname(hostname)
 
-    _in_child(change, "can't set the host name")
+    in_child(change, "can't set the host name")
 
 
-def _as_ve_root(config: VEConfig, write: Callable[[], None]) -> None:
-    def confined() -> None:
-        os.chroot(config.root)
-        os.chdir("/")
-        os.setgroups([])
-        os.setresgid(*[config.first_id] * 3)
-        os.setresuid(*[config.first_id] * 3)
-        os.umask(0o022)
-        write()
-
-    _in_child(confined, f"can't write into {config.root}")
-
-
-def _in_child(work: Callable[[], None], problem: str) -> None:
+def in_child(work: Callable[[], None], problem: str) -> None:
+    """Do work in a process of its own; VEError with its OSError when it fails."""
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
@@ -95,6 +83,19 @@ def _in_child(work: Callable[[], None], problem: str) -> None:
         said = pipe.read()
     if os.waitpid(child, 0)[1]:
         raise VEError(f"{problem}: {said}", vz_code=codes.SYSTEM_ERROR)
+
+
+def _as_ve_root(config: VEConfig, write: Callable[[], None]) -> None:
+    def confined() -> None:
+        os.chroot(config.root)
+        os.chdir("/")
+        os.setgroups([])
+        os.setresgid(*[config.first_id] * 3)
+        os.setresuid(*[config.first_id] * 3)
+        os.umask(0o022)
+        write()
+
+    in_child(confined, f"can't write into {config.root}")
 
 
 def _read(path: str) -> str:

@@ -12,10 +12,12 @@ from vztmpl import shellvars
 from vztmpl.errors import VEError
 from vztmpl.files import locked, write_text
 from vztmpl.settings import Node
-from vztmpl.ve import area, cgroup, codes, inside, network, resources, runtime
+from vztmpl.ve import area, cgroup, codes, hostcpu, inside, network, resources, runtime
 from vztmpl.ve import config as configuration
 from vztmpl.ve.boot import bring_up, shut_down, tear_down
 from vztmpl.ve.config import VEConfig
+from vztmpl.ve.readings import Place
+from vztmpl.ve.resources import Warn
 from vztmpl.ve.status import Boot, recorded_boot, run_folder, running_boot, status
 
 
@@ -53,6 +55,7 @@ def create(node: Node, ctid: int, base: Path, sample: str, changes: Mapping[str,
             )
         undo.callback(area.free_ids, node, config)
         configuration.check_addresses(node, config)
+        resources.check(config)
         configuration.link_name(node, config)
         undo.callback(configuration.unlink_name, node, config)
         write_text(conf, text)
@@ -61,8 +64,11 @@ def create(node: Node, ctid: int, base: Path, sample: str, changes: Mapping[str,
         undo.pop_all()
 
 
-def start(node: Node, ctid: int) -> None:
-    """Boot a VE; it has its limits and its network before its init runs."""
+def start(node: Node, ctid: int, warn: Warn) -> None:
+    """Boot a VE; it has its limits and its network before its init runs.
+
+    ``warn`` is told of limits that this host can't enforce.
+    """
     with locked(lock_path(node, ctid)):
         config = configuration.load(node, ctid)
         if config.disabled:
@@ -74,7 +80,7 @@ def start(node: Node, ctid: int) -> None:
         if running_boot(node, ctid):
             raise VEError("Container is already running", vz_code=codes.VE_RUNNING)
         _require_private(config)
-        bring_up(node, config)
+        bring_up(node, config, warn)
 
 
 def stop(node: Node, ctid: int, *, fast: bool = False, unmount: bool = True) -> bool:
@@ -89,16 +95,16 @@ def stop(node: Node, ctid: int, *, fast: bool = False, unmount: bool = True) -> 
         return ran
 
 
-def restart(node: Node, ctid: int) -> None:
+def restart(node: Node, ctid: int, warn: Warn) -> None:
     """Stop a VE if it runs, and start it."""
     with locked(lock_path(node, ctid)):
         config = configuration.load(node, ctid)
         shut_down(node, config, fast=False)
         _require_private(config)
-        bring_up(node, config)
+        bring_up(node, config, warn)
 
 
-def init_ended(node: Node, ctid: int, token: str) -> None:
+def init_ended(node: Node, ctid: int, token: str, warn: Warn) -> None:
     """Do what is due when a VE's init ended by itself: boot again after a reboot, else clear away.
 
     conmon calls it. ``token`` names the life that ended; news of an earlier life is passed over.
@@ -109,7 +115,7 @@ def init_ended(node: Node, ctid: int, token: str) -> None:
             return
         config = configuration.load(node, ctid)
         if runtime.exit_status(node, ctid) == runtime.REBOOT and not config.disabled:
-            bring_up(node, config)
+            bring_up(node, config, warn)
         else:
             tear_down(node, config)
 
@@ -167,12 +173,17 @@ def unmount(node: Node, ctid: int) -> None:
 
 
 def change(
-    node: Node, ctid: int, decide: Callable[[VEConfig], Mapping[str, str | None]], *, save: bool
+    node: Node,
+    ctid: int,
+    decide: Callable[[VEConfig], Mapping[str, str | None]],
+    warn: Warn,
+    *,
+    save: bool,
 ) -> bool:
     """Change a VE's settings, at once where it runs; return whether it does.
 
     ``decide`` sees the present settings and returns conf variables. All or nothing: what the
-    kernel refuses is not saved.
+    kernel refuses is not saved. ``warn`` is told of limits that this host can't enforce.
     """
     with locked(lock_path(node, ctid)):
         boot = running_boot(node, ctid)
@@ -183,11 +194,17 @@ def change(
         text = shellvars.updated(shellvars.read_text(conf), unsaved)
         after = configuration.parse(node, ctid, text, conf)
         configuration.check_addresses(node, after)
+        resources.check(after)
+        for name, why in resources.not_enforced(after, map(str.lower, changes)).items():
+            warn(f"{name} can't be enforced on this host: {why}")
         if boot:
+            place = Place(cgroup.of_ve(node.tag, ctid), boot.pid, run_folder(node, ctid))
             with ExitStack() as undo:
-                undo.callback(resources.apply, cgroup.of_ve(node.tag, ctid), before)
+                undo.callback(resources.change, place, before, after, _unheard)
+                resources.change(place, after, before, warn)
                 _apply(node, boot, before, after)
                 undo.pop_all()
+            hostcpu.balance(node)
         if save:
             if after.name != before.name:
                 configuration.link_name(node, after)
@@ -200,7 +217,6 @@ def change(
 
 
 def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:
-    resources.apply(cgroup.of_ve(node.tag, after.ctid), after)
     for one in before.addresses:
         if one not in after.addresses:
             network.remove(node, after.ctid, boot.pid, one)
@@ -212,6 +228,10 @@ def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:
         inside.write_names(after)
     if after.hostname and after.hostname != before.hostname:
         inside.set_hostname(boot.pid, after.hostname)
+
+
+def _unheard(_line: str) -> None:
+    pass
 
 
 def _require_private(config: VEConfig) -> None:

@@ -4,17 +4,21 @@ Each parser takes what the user typed and returns what is written into the conf 
 put between double quotes in a file that shells source, so nothing a shell would expand gets in.
 """
 
+import os
 import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import NamedTuple
 
 from vztmpl.errors import VEError
-from vztmpl.ve import codes, units
+from vztmpl.ve import beancounters, codes, units
+from vztmpl.ve.beancounters import Beancounter
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"$`\\]')
 _HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9 _.+-]{0,254}")
+_LIST = re.compile(r"\d{1,4}(-\d{1,4})?(,\d{1,4}(-\d{1,4})?)*")  # cpuset(7), list format
+_MAX_IOLIMIT = (2 << 30) - 1
 _MAX_HOSTNAME = 64  # the kernel's own limit, utsname
 
 
@@ -29,6 +33,8 @@ class Parameter(NamedTuple):
     value: str
     """What a value looks like, for the help."""
     help: str
+    letter: str = ""
+    """As typed after ``-``."""
 
 
 def _text(text: str) -> str:
@@ -52,19 +58,56 @@ def _whole(least: int, most: int) -> Callable[[str], str]:
     return parse
 
 
-def _pages(text: str) -> str:
-    return units.write_pair(units.pair_of_pages(text))
+def _pair(counter: Beancounter) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        barrier, limit = units.pair(text, counter.unit)
+        if limit == 0 and counter.name in ("numproc", "physpages", "privvmpages"):
+            raise _wrong(text, "would allow nothing at all")
+        if barrier > limit:
+            raise _wrong(text, "has a barrier over its limit")
+        return units.write_pair((barrier, limit))
+
+    return parse
 
 
-def _count(text: str) -> str:
-    pair = units.pair_of_numbers(text)
-    if pair[1] == 0:
+def _memory(text: str) -> str:
+    size_bytes = units.size_bytes(text)
+    return units.write_pair((0, units.pages(size_bytes)))
+
+
+def _ram(text: str) -> str:
+    if units.size_bytes(text) == 0:
         raise _wrong(text, "would allow nothing at all")
-    return units.write_pair(pair)
+    return _memory(text)
+
+
+def _factor(text: str) -> str:
+    if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII):
+        raise _wrong(text, "must be a factor, as 1.5")
+    return text
 
 
 def _cpulimit(text: str) -> str:
-    return _whole(0, 100_000)(text.removesuffix("%"))
+    if text.endswith("%"):  # of the whole node, as in vzctl's parse_cpulimit
+        return str(int(_whole(0, 100)(text[:-1])) * (os.cpu_count() or 1))
+    return _whole(0, 100_000)(text)
+
+
+def _mask(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text in words or _LIST.fullmatch(text):
+            return text
+        raise _wrong(text, f"must be numbers as 0-3,6 or {' or '.join(words)}")
+
+    return parse
+
+
+def _iolimit(text: str) -> str:
+    """Read megabytes a second, or what the suffix says; bytes in the conf, as in vzctl."""
+    limit_bytes = units.size_bytes(f"{text}M" if text[-1:].isdigit() else text)
+    if limit_bytes > _MAX_IOLIMIT:
+        raise _wrong(text, "is over 2 GB a second")
+    return str(limit_bytes)
 
 
 def _hostname(text: str) -> str:
@@ -107,15 +150,40 @@ def _search_domain(text: str) -> str:
     return text
 
 
+_LETTERS = {
+    "kmemsize": "k", "lockedpages": "l", "numproc": "p", "numflock": "f", "numpty": "t",
+    "numsiginfo": "i", "tcprcvbuf": "b", "numiptent": "e", "numfile": "n", "dcachesize": "x",
+}  # fmt: skip
+_VALUES = {units.Unit.PAGES: "PAGES", units.Unit.BYTES: "BYTES", units.Unit.NUMBER: "NUM"}
+
+
+def _beancounter(each: Beancounter) -> Parameter:
+    letter = _LETTERS.get(each.name, "")
+    return Parameter(
+        each.name, each.name.upper(), _pair(each), _VALUES[each.unit], each.help, letter
+    )
+
+
 PARAMETERS = (
     Parameter("hostname", "HOSTNAME", _hostname, "NAME", "host name of the VE"),
     Parameter("name", "NAME", _name, "NAME", "name that vzctl takes in place of the CTID"),
     Parameter("description", "DESCRIPTION", _text, "TEXT", "for people"),
-    Parameter("physpages", "PHYSPAGES", _pages, "PAGES", "memory: pages, or 256M, or unlimited"),
-    Parameter("swappages", "SWAPPAGES", _pages, "PAGES", "swap on top of the memory"),
-    Parameter("numproc", "NUMPROC", _count, "NUM", "processes and threads"),
+    Parameter("ram", "PHYSPAGES", _ram, "BYTES", "memory, as 512M"),
+    Parameter("swap", "SWAPPAGES", _memory, "BYTES", "swap on top of it"),
+    Parameter(
+        "vm_overcommit", "VM_OVERCOMMIT", _factor, "X", "shown privvmpages: X * (ram + swap)"
+    ),
+    *(_beancounter(each) for each in beancounters.BY_NAME.values()),
     Parameter("cpuunits", "CPUUNITS", _whole(8, 500_000), "NUM", "CPU weight; 1000 is usual"),
-    Parameter("cpulimit", "CPULIMIT", _cpulimit, "N[%]", "percent of one CPU; 0 is no limit"),
+    Parameter(
+        "cpulimit", "CPULIMIT", _cpulimit, "N[%]", "percent of a CPU (N%: of all); 0 is none"
+    ),
+    Parameter("cpus", "CPUS", _whole(0, 4096), "NUM", "CPUs that it sees and uses; 0 is all"),
+    Parameter("cpumask", "CPUMASK", _mask("auto", "all"), "LIST|auto|all", "CPUs it may use"),
+    Parameter("nodemask", "NODEMASK", _mask("all"), "LIST|all", "NUMA nodes it may use"),
+    Parameter("ioprio", "IOPRIO", _whole(0, 7), "0-7", "weight for the disk; 4 is usual"),
+    Parameter("iolimit", "IOLIMIT", _iolimit, "N[BKMG]", "megabytes a second; 0 is no limit"),
+    Parameter("iopslimit", "IOPSLIMIT", _whole(0, 2**31 - 1), "NUM", "disk requests a second"),
     Parameter("onboot", "ONBOOT", _yes_no, "yes|no", "start with the node"),
     Parameter("disabled", "DISABLED", _yes_no, "yes|no", "refuse to start"),
     Parameter("stop-timeout", "STOP_TIMEOUT", _whole(1, 86_400), "SECONDS", "before it is killed"),

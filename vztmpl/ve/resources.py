@@ -1,173 +1,150 @@
-"""Limits of a VE as cgroup files, and what they are held against. docs/resources.md has the table.
+"""Putting a VE's limits in force, at its start and while it runs. docs/resources.md has the table.
 
-Sources: Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/*.rst of the kernel; the mapping
-follows vzctl's upstream backend (v1) and libvzctl (v2).
+What the kernel refuses is an error; what this host has no means for is said through ``warn`` and
+bounds nothing. Only what differs from before is touched, so a VE without limits costs nothing.
 """
 
-import errno
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 from vztmpl.errors import VEError
-from vztmpl.ve import codes
-from vztmpl.ve.cgroup import Group
+from vztmpl.ve import beancounters, blkio, cgroup, cpu, memory
+from vztmpl.ve.cgroup import Setting
 from vztmpl.ve.config import VEConfig
-from vztmpl.ve.units import PAGE_BYTES, UNLIMITED
+from vztmpl.ve.readings import SOCKETS_NOTE, Place
+from vztmpl.ve.units import UNLIMITED
 
-_CPU_PERIOD_US = 100_000
-_V2_WEIGHTS = (1, 10_000)
-_V1_SHARES = (2, 262_144)
-
-
-class Setting(NamedTuple):
-    """One file of one controller, and what is written into it."""
-
-    controller: str
-    file: str
-    value: str
-    parameter: str
-    """What the user calls it."""
+Warn = Callable[[str], None]
+_USUAL_UNITS = 1024  # what a new group of version 1 has
 
 
-class Reading(NamedTuple):
-    """What a VE uses of a parameter; None where this kernel does not say."""
-
-    held: int | None
-    maxheld: int | None
-    """The most since the VE started."""
-    failcnt: int | None
-    """How often more was asked for than the limit allows."""
+def check(config: VEConfig) -> None:
+    """Refuse settings that this host can't have, before anything is changed."""
+    if cpu.has_own_set(config):
+        cpu.check(config)
+    if blkio.is_limited(config):
+        blkio.disk_of(config, cgroup.host_hierarchies())
 
 
-class _Files(NamedTuple):
-    controller: str
-    held: str
-    maxheld: str
-    failcnt: str
-    event: str
-    """The line of the failcnt file that counts; empty when it holds one number."""
+def not_enforced(config: VEConfig, names: Iterable[str]) -> dict[str, str]:
+    """Return which of these beancounters this host does not hold a VE to, and why."""
+    given = config.beancounters
+    asked = [name for name in names if name in given]
+    if not asked:
+        return {}
+    unified = cgroup.host_hierarchies().unified
+    found = beancounters.not_enforced(given, asked, unified=unified)
+    if {"lockedpages", "numfile"} & set(asked):
+        from vztmpl.ve import rlimits
+
+        found |= rlimits.short_of({name: given[name] for name in asked})
+    return found
 
 
-def settings(config: VEConfig, *, unified: bool) -> list[Setting]:
-    """Return all limits of a VE, in the order in which they have to be written."""
-    return _settings_v2(config) if unified else _settings_v1(config)
-
-
-def apply(group: Group, config: VEConfig) -> None:
-    """Put a VE's limits in force; VEError naming the parameter that the kernel refused."""
-    for setting in settings(config, unified=group.hierarchies.unified):
-        path = group.folder(setting.controller) / setting.file
-        try:
-            path.write_text(setting.value)
-        except OSError as error:
-            raise _refused(setting, path, error) from error
-
-
-def reading(group: Group, parameter: str) -> Reading:
-    """Return what the kernel counts for ``numproc``, ``physpages`` or ``swappages``."""
-    unified = group.hierarchies.unified
-    if parameter == "numproc":
-        files = _Files("pids", "pids.current", "pids.peak", "pids.events", "max")
-        return _read(group, files)
-    if parameter == "physpages":
-        events = ("memory.events", "max") if unified else ("memory.failcnt", "")
-        peak = "memory.peak" if unified else "memory.max_usage_in_bytes"
-        now = "memory.current" if unified else "memory.usage_in_bytes"
-        return _pages(_read(group, _Files("memory", now, peak, *events)))
-    if unified:
-        files = _Files(
-            "memory", "memory.swap.current", "memory.swap.peak", "memory.swap.events", "fail"
-        )
-        return _pages(_read(group, files))
-    files = _Files("memory", "memory.memsw.usage_in_bytes", "", "memory.memsw.failcnt", "")
-    both, memory = _read(group, files), _number(group, "memory", "memory.usage_in_bytes")
-    swap = max(0, (both.held or 0) - (memory or 0))
-    return _pages(both._replace(held=None if both.held is None else swap))
-
-
-def _settings_v2(config: VEConfig) -> list[Setting]:
-    memory, swap = _limit(config, "physpages"), _limit(config, "swappages")
-    quota = "max" if not config.cpulimit else str(config.cpulimit * _CPU_PERIOD_US // 100)
-    return [
-        Setting("memory", "memory.max", _or_max(_bytes(memory)), "physpages"),
-        Setting("memory", "memory.swap.max", _or_max(_bytes(swap)), "swappages"),
-        Setting("pids", "pids.max", _or_max(_limit(config, "numproc")), "numproc"),
-        Setting("cpu", "cpu.weight", _within(config.cpuunits // 10, _V2_WEIGHTS), "cpuunits"),
-        Setting("cpu", "cpu.max", f"{quota} {_CPU_PERIOD_US}", "cpulimit"),
-    ]
-
-
-def _settings_v1(config: VEConfig) -> list[Setting]:
-    memory, swap = _bytes(_limit(config, "physpages")), _bytes(_limit(config, "swappages"))
-    both = UNLIMITED if UNLIMITED in (memory, swap) else min(memory + swap, UNLIMITED)
-    quota = config.cpulimit * _CPU_PERIOD_US // 100 if config.cpulimit else -1
-    return [
-        # memsw may never be below the limit, so it is lifted while the limit moves
-        Setting("memory", "memory.memsw.limit_in_bytes", "-1", "swappages"),
-        Setting("memory", "memory.limit_in_bytes", _or_minus_one(memory), "physpages"),
-        Setting("memory", "memory.memsw.limit_in_bytes", _or_minus_one(both), "swappages"),
-        Setting("pids", "pids.max", _or_max(_limit(config, "numproc")), "numproc"),
-        Setting("cpu", "cpu.shares", _within(config.cpuunits, _V1_SHARES), "cpuunits"),
-        Setting("cpu", "cpu.cfs_period_us", str(_CPU_PERIOD_US), "cpulimit"),
-        Setting("cpu", "cpu.cfs_quota_us", str(quota), "cpulimit"),
-    ]
-
-
-def _limit(config: VEConfig, parameter: str) -> int:
-    return config.beancounters.get(parameter, (UNLIMITED, UNLIMITED))[1]
-
-
-def _bytes(pages: int) -> int:
-    return UNLIMITED if pages >= UNLIMITED // PAGE_BYTES else pages * PAGE_BYTES
-
-
-def _or_max(number: int) -> str:
-    return "max" if number == UNLIMITED else str(number)
-
-
-def _or_minus_one(number: int) -> str:
-    return "-1" if number == UNLIMITED else str(number)
-
-
-def _within(number: int, bounds: tuple[int, int]) -> str:
-    return str(min(max(number, bounds[0]), bounds[1]))
-
-
-def _read(group: Group, files: _Files) -> Reading:
-    return Reading(
-        held=_number(group, files.controller, files.held),
-        maxheld=_number(group, files.controller, files.maxheld),
-        failcnt=_number(group, files.controller, files.failcnt, files.event),
-    )
-
-
-def _pages(read: Reading) -> Reading:
-    return read._replace(
-        held=None if read.held is None else read.held // PAGE_BYTES,
-        maxheld=None if read.maxheld is None else read.maxheld // PAGE_BYTES,
-    )
-
-
-def _number(group: Group, controller: str, file: str, key: str = "") -> int | None:
-    """Read a number from a file, or from its line that begins with ``key``."""
+def put_in_force(place: Place, config: VEConfig, warn: Warn) -> None:
+    """Give a VE that is about to start its limits."""
+    if names := not_enforced(config, config.beancounters):
+        warn(f"not enforced on this host: {', '.join(names)} (`vzubc {config.ctid}` says why)")
+    nothing = _without_limits(config)
+    _write_groups(place, config, nothing)
     try:
-        text = (group.folder(controller) / file).read_text()
-        if key:
-            text = dict(line.split() for line in text.splitlines())[key]
-        return int(text)
-    except (OSError, KeyError, ValueError):
-        return None
+        _write_disk(place, config, nothing)
+    except VEError as error:
+        warn(str(error))
+    _bound_sockets(place, config, nothing, warn)
+    _bound_namespaces(place, config, nothing, ("shmpages", "tcpsndbuf", "tcprcvbuf"))
 
 
-def _refused(setting: Setting, path: Path, error: OSError) -> VEError:
-    if error.errno == errno.EBUSY:
-        problem, hint = "more is in use and can't be freed", "stop something in the VE first"
-    elif error.errno == errno.ENOENT:
-        problem, hint = f"this host has no {path}", "`vztmpl doctor` says how to get the controller"
-    else:
-        problem, hint = f"{path}: {error.strerror}", ""
-    return VEError(
-        f"can't set {setting.parameter} to {setting.value}: {problem}",
-        vz_code=codes.SETUBC_ERROR,
-        hint=hint,
-    )
+def change(place: Place, config: VEConfig, before: VEConfig, warn: Warn) -> None:
+    """Give a running VE other limits; VEError when the kernel refuses one."""
+    _write_groups(place, config, before)
+    _write_disk(place, config, before)
+    changed = _changed(config, before)
+    if processes := changed & {"lockedpages", "numfile"}:
+        from vztmpl.ve import rlimits
+
+        rlimits.change(cgroup.members(place.group), config, processes)
+    if "numsiginfo" in changed:
+        warn("numsiginfo is in force from the next start of the container on")
+    _bound_sockets(place, config, before, warn)
+    _bound_namespaces(place, config, before, ("shmpages", "numpty", "tcpsndbuf", "tcprcvbuf"))
+
+
+def settings(config: VEConfig, *, unified: bool) -> list[list[Setting]]:
+    """Return what is written into the groups of every VE, in blocks that belong together."""
+    given = config.beancounters
+    limit = beancounters.limit(given, "numproc")
+    return [
+        memory.limits(given, unified=unified),
+        memory.protections(given, unified=unified),
+        memory.tcp_buffers(given, unified=unified),
+        [Setting("pids", "pids.max", "max" if limit == UNLIMITED else str(limit), "numproc")],
+        cpu.weight(config.cpuunits, unified=unified),
+        cpu.quota(config, unified=unified),
+    ]
+
+
+def _without_limits(config: VEConfig) -> VEConfig:
+    return config._replace(
+        beancounters={}, cpuunits=_USUAL_UNITS, cpulimit=0, cpus=0, cpumask="", nodemask="",
+        ioprio=None, iolimit=0, iopslimit=0,
+    )  # fmt: skip
+
+
+def _changed(config: VEConfig, before: VEConfig) -> set[str]:
+    new, old = config.beancounters, before.beancounters
+    return {name for name in {*new, *old} if new.get(name) != old.get(name)}
+
+
+def _write_groups(place: Place, config: VEConfig, before: VEConfig) -> None:
+    unified = place.group.hierarchies.unified
+    blocks = zip(settings(config, unified=unified), settings(before, unified=unified), strict=True)
+    for new, old in blocks:
+        if new != old:
+            cgroup.write(place.group, new)
+    if unified and _changed(config, before) & {"vmguarpages", "oomguarpages"}:
+        memory.protect_parent(place.group.v2.parent)
+    if cpu.has_own_set(config) or cpu.has_own_set(before):
+        own = cpu.own_set(config)
+        if not cpu.has_own_set(before) or own != cpu.own_set(before):
+            cgroup.write(place.group, own)
+            _show_cpus(place, config)
+
+
+def _write_disk(place: Place, config: VEConfig, before: VEConfig) -> None:
+    if blkio.is_limited(config) or blkio.is_limited(before):
+        unified = place.group.hierarchies.unified
+        disk = blkio.disk_of(config, place.group.hierarchies)
+        new = blkio.settings(config, disk, unified=unified)
+        old = blkio.settings(before, disk, unified=unified)
+        cgroup.write(place.group, [each for each in new if each not in old])
+
+
+def _bound_sockets(place: Place, config: VEConfig, before: VEConfig, warn: Warn) -> None:
+    if not _changed(config, before) & {"numtcpsock", "numothersock"}:
+        return
+    from vztmpl.ve import sockets
+
+    try:
+        sockets.bound(place.group.v2, place.folder / SOCKETS_NOTE, config.beancounters)
+    except OSError as error:
+        warn(f"numtcpsock and numothersock can't be enforced on this host: {error.strerror}")
+
+
+def _bound_namespaces(
+    place: Place, config: VEConfig, before: VEConfig, names: Iterable[str]
+) -> None:
+    if changed := _changed(config, before) & set(names):
+        from vztmpl.ve import namespaced
+
+        for parameters, bound in namespaced.BOUNDS:
+            if changed & set(parameters):
+                bound(place.pid, config)
+
+
+def _show_cpus(place: Place, config: VEConfig) -> None:
+    from vztmpl.ve import namespaced
+
+    usable = cpu.usable(config)
+    text = namespaced.own_cpuinfo(Path("/proc/cpuinfo").read_text(), usable)
+    namespaced.show_cpus(place.pid, place.folder, cpu.write_list(usable), text)

@@ -4,15 +4,16 @@ Format: github.com/opencontainers/runtime-spec, config.md and config-linux.md. W
 of its surroundings: systemd.io/CONTAINER_INTERFACE.
 """
 
-import resource
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vztmpl.run import STANDARD_PATH
+from vztmpl.ve import namespaced, rlimits
 from vztmpl.ve.config import IDS_PER_VE, VEConfig
+from vztmpl.ve.units import Pair
 
-_NAMESPACES = ("pid", "mount", "uts", "ipc", "network", "cgroup", "user")
+_NAMESPACES = ("pid", "mount", "uts", "ipc", "network", "cgroup")
 
 # OpenVZ's default set plus what its upstream backend adds (sys_admin, net_admin): all of them hold
 # inside the VE's own user namespace only. Left out: what reaches past every namespace.
@@ -39,20 +40,26 @@ _MASKED = (
 _READ_ONLY = ("/proc/sysrq-trigger", "/proc/bus", "/proc/fs", "/proc/irq")
 
 
-def spec(config: VEConfig, hostname: str, place: str, cgroup: str) -> dict[str, Any]:
+def spec(
+    config: VEConfig, hostname: str, place: str, cgroup: str, users: str = ""
+) -> dict[str, Any]:
     """Return the content of ``config.json``.
 
-    ``place`` is where the runtime finds the VE's root; ``cgroup`` is relative to the hierarchies.
+    ``place`` is where the runtime finds the VE's root; ``cgroup`` is relative to the hierarchies;
+    ``users`` is the path of a user namespace that is there already.
     """
+    given = config.beancounters
+    namespaces = [{"type": kind} for kind in _NAMESPACES]
+    namespaces.append({"type": "user", "path": users} if users else {"type": "user"})
     ids = [{"containerID": 0, "hostID": config.first_id, "size": IDS_PER_VE}]
     return {
         "ociVersion": "1.0.2",
         "hostname": hostname,
         "root": {"path": place, "readonly": False},
-        "process": _init(),
-        "mounts": list(_mounts()),
+        "process": _init(given),
+        "mounts": _mounts(given),
         "linux": {
-            "namespaces": [{"type": kind} for kind in _NAMESPACES],
+            "namespaces": namespaces,
             "uidMappings": ids,
             "gidMappings": ids,
             "cgroupsPath": f"/{cgroup}",
@@ -61,14 +68,13 @@ def spec(config: VEConfig, hostname: str, place: str, cgroup: str) -> dict[str, 
                 "syscalls": [{"names": list(_REFUSED_CALLS), "action": "SCMP_ACT_ERRNO"}],
             },
             "maskedPaths": list(_MASKED),
-            "readonlyPaths": list(_READ_ONLY),
+            "readonlyPaths": [*_READ_ONLY, *namespaced.guarded_paths(given)],
         },
     }
 
 
-def _init() -> Mapping[str, Any]:
+def _init(given: Mapping[str, Pair]) -> Mapping[str, Any]:
     capabilities = [f"CAP_{name}" for name in _CAPABILITIES]
-    files_soft, files_hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return {
         "terminal": True,
         "user": {"uid": 0, "gid": 0},
@@ -77,20 +83,13 @@ def _init() -> Mapping[str, Any]:
         "env": [f"PATH={STANDARD_PATH}", "container=vztmpl", "TERM=linux"],
         "capabilities": {kind: capabilities for kind in ("bounding", "effective", "permitted")},
         "noNewPrivileges": False,
-        # Not more than our own: root may lack CAP_SYS_RESOURCE
-        "rlimits": [
-            {
-                "type": "RLIMIT_NOFILE",
-                "soft": min(1024, files_soft) if files_soft > 0 else 1024,
-                "hard": files_hard if files_hard > 0 else 1 << 20,
-            }
-        ],
+        "rlimits": rlimits.for_spec(given),
     }
 
 
-def _mounts() -> list[Mapping[str, Any]]:
+def _mounts(given: Mapping[str, Pair]) -> list[Mapping[str, Any]]:
     quiet = ["nosuid", "noexec", "nodev"]
-    pts = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+    pts = ["nosuid", "noexec", "newinstance", *namespaced.pts_options(given, gid=5)]
     return [
         _mount("/proc", "proc", *quiet),
         _mount("/sys", "sysfs", *quiet, "ro"),

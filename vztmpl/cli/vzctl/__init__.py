@@ -7,7 +7,7 @@ it. The grammar is getopt_long's, as in OpenVZ; docs/adr/0003 says why this is n
 
 import sys
 from _thread import start_new_thread
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vztmpl.cli.errors import guarded
 from vztmpl.cli.vzctl.call import Call, Verb
@@ -29,6 +29,7 @@ VERBS = {
     "restart": "restart",
     "status": "status",
     "set": "set",
+    "ubc": "ubc",
     "exec": "exec",
     "exec2": "exec2",
     "enter": "enter",
@@ -123,7 +124,7 @@ def _run(name: str, words: list[str], *, quiet: bool) -> int | None:
 
     node = settings.load()
     ctid = find(node, words[0])
-    if ctid == 0:
+    if ctid == 0 and name != "set":
         raise VEError(
             f"CT 0 is the hardware node; it can't be used with {name}",
             vz_code=codes.INVALID_PARAMETER_VALUE,
@@ -145,8 +146,11 @@ def _parsed(name: str, verb: Verb, words: list[str]) -> tuple[list[tuple[str, st
         return [], words
     from getopt import GetoptError, gnu_getopt
 
+    letters: Mapping[str, str] = getattr(verb, "LETTERS", {})
     try:
-        pairs, arguments = gnu_getopt(words, "", list(verb.OPTIONS))
+        pairs, arguments = gnu_getopt(
+            words, "".join(f"{one}:" for one in letters), list(verb.OPTIONS)
+        )
     except GetoptError as error:
         raise VEError(
             str(error),
@@ -157,7 +161,9 @@ def _parsed(name: str, verb: Verb, words: list[str]) -> tuple[list[tuple[str, st
         raise VEError(
             f"unexpected argument {arguments[0]!r}", vz_code=codes.INVALID_PARAMETER_SYNTAX
         )
-    return [(option.removeprefix("--"), value) for option, value in pairs], arguments
+    names = [option.lstrip("-") for option, _ in pairs]
+    values = [value for _, value in pairs]
+    return list(zip((letters.get(name, name) for name in names), values, strict=True)), arguments
 
 
 def _require_root() -> None:

@@ -23,6 +23,12 @@ class Call(NamedTuple):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 
+    def warn(self, line: str) -> None:
+        """Tell the user what is not as asked for, unless --quiet."""
+        if not self.quiet:
+            sys.stdout.flush()
+            sys.stderr.write(f"WARNING: {line}\n")
+
     def has(self, option: str) -> bool:
         """Say whether an option was given."""
         return any(name == option for name, _ in self.options)

@@ -9,7 +9,7 @@ Example: vzctl create 101 --ostemplate debian-12-x86_64-minimal --hostname web -
 from typing import TYPE_CHECKING
 
 from vztmpl.cli.vzctl.call import Call
-from vztmpl.cli.vzctl.set import PARAMETER_OPTIONS, changes
+from vztmpl.cli.vzctl.set import LETTERS, PARAMETER_OPTIONS, changes  # noqa: F401 - vzctl reads it
 from vztmpl.errors import VEError
 from vztmpl.ve import codes
 from vztmpl.ve.parameters import ADDRESS, LISTS, PARAMETERS

@@ -10,4 +10,4 @@ def run(call: Call) -> None:
     """Boot the VE again after a reboot, else clear away what it used."""
     from vztmpl.ve import lifecycle
 
-    lifecycle.init_ended(call.node, call.ctid, call.arguments[0])
+    lifecycle.init_ended(call.node, call.ctid, call.arguments[0], call.warn)

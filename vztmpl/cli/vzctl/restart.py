@@ -15,6 +15,6 @@ def run(call: Call) -> int | None:
     from vztmpl.ve import lifecycle
 
     call.say("Restarting container ...")
-    lifecycle.restart(call.node, call.ctid)
+    lifecycle.restart(call.node, call.ctid, call.warn)
     call.say("Container start in progress...")
     return wait(call) if call.has("wait") else 0

@@ -1,8 +1,10 @@
 """Change a container's settings, at once where it runs; --save keeps them.
 
-Memory is given in pages of 4 KB or with a suffix (512M); barrier:limit pairs are understood.
+--ram and --swap bound the memory. The beancounters take barrier:limit, or one value for both:
+PAGES of 4 KB, BYTES, either with a suffix (K M G T, P for pages), plain NUMbers, or `unlimited`.
+For CT 0, the node itself, there is --cpuunits.
 
-Example: vzctl set 101 --physpages 512M --numproc 200 --cpuunits 2000 --save
+Example: vzctl set 101 --ram 512M --swap 1G --numproc 200 --cpuunits 2000 --save
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +24,7 @@ OPTIONS = {
     "ipdel=": "ADDRESS|all  take an address away",
     "save": "keep the settings in the container's configuration",
 }
+LETTERS = {each.letter: each.option for each in PARAMETERS if each.letter}
 _ONLY_SAVED = ("name", "onboot", "disabled", "description", "stop-timeout")
 
 
@@ -37,6 +40,9 @@ def run(call: Call) -> None:
                 vz_code=codes.INVALID_PARAMETER_SYNTAX,
                 hint="add --save",
             )
+    if call.ctid == 0:
+        _set_node(call)
+        return
     plain = changes(call, (*PARAMETERS, *LISTS))
     added = [ADDRESS.parse(value) for value in call.values(ADDRESS.option)]
     removed = call.values("ipdel")
@@ -48,7 +54,7 @@ def run(call: Call) -> None:
         kept_and_new = dict.fromkeys([one for one in kept if one not in removed] + added)
         return {**plain, ADDRESS.variable: " ".join(kept_and_new)}
 
-    running = lifecycle.change(call.node, call.ctid, decide, save=save)
+    running = lifecycle.change(call.node, call.ctid, decide, call.warn, save=save)
     if save:
         call.say(f"CT configuration saved to {call.node.etc}/conf/{call.ctid}.conf")
     elif running:
@@ -62,6 +68,25 @@ def run(call: Call) -> None:
             vz_code=codes.VE_NOT_RUNNING,
             hint="add --save",
         )
+
+
+def _set_node(call: Call) -> None:
+    """Set what the hardware node keeps for itself."""
+    from vztmpl.ve import hostcpu
+
+    if [name for name, _ in call.options if name not in ("cpuunits", "save")]:
+        raise VEError(
+            "CT 0 is the hardware node; only --cpuunits can be set for it",
+            vz_code=codes.INVALID_PARAMETER_VALUE,
+        )
+    if not call.has("cpuunits") or not call.has("save"):
+        raise VEError(
+            "--cpuunits of CT 0 works together with --save only",
+            vz_code=codes.INVALID_PARAMETER_SYNTAX,
+            hint="vzctl set 0 --cpuunits NUM --save",
+        )
+    hostcpu.save_units(call.node, changes(call, PARAMETERS))
+    call.say(f"CT configuration saved to {call.node.etc}/conf/0.conf")
 
 
 def changes(call: Call, parameters: Sequence[Parameter]) -> dict[str, str]:

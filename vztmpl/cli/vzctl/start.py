@@ -18,7 +18,7 @@ def run(call: Call) -> int | None:
     from vztmpl.ve import lifecycle
 
     call.say("Starting container ...")
-    lifecycle.start(call.node, call.ctid)
+    lifecycle.start(call.node, call.ctid, call.warn)
     call.say("Container start in progress...")
     if call.has("wait"):
         return wait(call)
