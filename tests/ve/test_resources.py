@@ -273,3 +273,12 @@ def test_vswap_fills_in_what_follows_from_the_memory() -> None:
     assert filled["lockedpages"] == (100, 100)
     assert filled["numproc"] == (UNLIMITED, UNLIMITED)
     assert beancounters.filled({}, 0)["privvmpages"] == (UNLIMITED, UNLIMITED)
+
+
+def test_the_table_in_the_documentation_has_the_same_marks() -> None:
+    text = (Path(__file__).parent.parent.parent / "docs/resources.md").read_text()
+    rows = [line.split("|") for line in text.splitlines() if line.startswith("| `")]
+    shown = {row[1].strip(" `"): [cell.strip(" ¹²³⁴⁵⁶⁷⁸⁹⁰") for cell in row[5:7]] for row in rows}
+    assert {name: shown[name] for name in beancounters.BY_NAME} == {
+        each.name: [each.v2, each.v1] for each in beancounters.BY_NAME.values()
+    }

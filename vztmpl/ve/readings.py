@@ -68,7 +68,11 @@ def _physpages(place: Place) -> Reading:
     if place.group.hierarchies.unified:
         return _memory(place, "memory.current", "memory.peak", "memory.events", "max")
     files = ("memory.usage_in_bytes", "memory.max_usage_in_bytes", "memory.failcnt")
-    return _memory(place, *files)
+    read = _memory(place, *files)
+    # Memory and swap together are charged first: with no swap it is there that memory is refused.
+    # Linux 6.18 does not count that.
+    with_swap = _number(place, "memory", "memory.memsw.failcnt") or 0
+    return read._replace(failcnt=None if read.failcnt is None else read.failcnt + with_swap)
 
 
 def _swappages(place: Place) -> Reading:
