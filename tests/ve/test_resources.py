@@ -265,14 +265,25 @@ def test_swap_alone_bounds_nothing_on_version_1() -> None:
     assert list(beancounters.not_enforced(given, given, unified=False)) == ["swappages"]
 
 
-def test_vswap_fills_in_what_follows_from_the_memory() -> None:
-    filled = beancounters.filled({"physpages": (0, 100), "swappages": (0, 50)}, 1.5)
-    assert filled["privvmpages"] == (225, 225)
-    assert filled["vmguarpages"] == (150, UNLIMITED)
-    assert filled["oomguarpages"] == (100, UNLIMITED)
-    assert filled["lockedpages"] == (100, 100)
-    assert filled["numproc"] == (UNLIMITED, UNLIMITED)
-    assert beancounters.filled({}, 0)["privvmpages"] == (UNLIMITED, UNLIMITED)
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("privvmpages", (225, 225)),
+        ("vmguarpages", (150, UNLIMITED)),
+        ("oomguarpages", (100, UNLIMITED)),
+        ("lockedpages", (100, 100)),
+        ("numproc", (7, 9)),
+        ("numfile", (UNLIMITED, UNLIMITED)),
+    ],
+)
+def test_vswap_fills_in_what_follows_from_the_memory(name: str, bounds: tuple[int, int]) -> None:
+    given = {"physpages": (0, 100), "swappages": (0, 50), "numproc": (7, 9)}
+    assert beancounters.bounds(given, name, 1.5) == bounds
+
+
+def test_without_a_limit_of_memory_nothing_is_filled_in() -> None:
+    assert beancounters.bounds({}, "privvmpages", 1.5) == (UNLIMITED, UNLIMITED)
+    assert beancounters.bounds({}, "vmguarpages", 0) == (0, UNLIMITED)
 
 
 def test_the_table_in_the_documentation_has_the_same_marks() -> None:

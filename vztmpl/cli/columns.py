@@ -4,13 +4,17 @@ Source: vzctl's ``src/vzlist.c``. A value is None where it is not set, or not kn
 table, null in JSON.
 """
 
+import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
+from vztmpl import shellvars
 from vztmpl.settings import Node
 from vztmpl.ve import beancounters
 from vztmpl.ve.cgroup import Group, Hierarchies, parent_name
-from vztmpl.ve.config import VEConfig
+from vztmpl.ve.config import VEConfig, conf_path
 from vztmpl.ve.readings import Place, Reading, reading
 from vztmpl.ve.status import Status, run_folder
 from vztmpl.ve.units import Pair
@@ -28,7 +32,7 @@ class Row(NamedTuple):
 
     def bounds(self, name: str) -> Pair:
         """Return barrier and limit of a beancounter."""
-        return beancounters.filled(self.config.beancounters, self.config.vm_overcommit)[name]
+        return beancounters.bounds(self.config.beancounters, name, self.config.vm_overcommit)
 
     def read(self, name: str) -> Reading:
         """Return what the kernel counts of a beancounter."""
@@ -52,9 +56,6 @@ class Field(NamedTuple):
 
 def _uptime(row: Row) -> float | None:
     """Return for how many seconds a VE's init runs."""
-    import os
-    from pathlib import Path
-
     if row.status.boot is None:
         return None
     since_boot = float(Path("/proc/uptime").read_text().split()[0])
@@ -79,13 +80,15 @@ def _variable(name: str) -> Callable[[Row], Value]:
     """Read a variable of the conf that nothing else here needs."""
 
     def value(row: Row) -> Value:
-        from vztmpl import shellvars
-        from vztmpl.ve.config import conf_path
-
-        given = shellvars.read(conf_path(row.node, row.config.ctid)).get(name)
-        return given or row.node.setting(name) or None
+        given = _variables(conf_path(row.node, row.config.ctid))
+        return given.get(name) or row.node.setting(name) or None
 
     return value
+
+
+@lru_cache(maxsize=1)  # several columns of one row
+def _variables(conf: Path) -> Mapping[str, str]:
+    return shellvars.read(conf)
 
 
 def _bootorder(row: Row) -> int | None:

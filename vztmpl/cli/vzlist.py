@@ -162,7 +162,14 @@ def _aligned(text: str, width: int) -> str:
 
 
 def _json(rows: Sequence[Row], names: Sequence[str]) -> str:
-    import json
+    """Write a value a line, as OpenVZ does; json's own indenting would take twice as long."""
+    from json import JSONEncoder
 
-    listed = [{name: FIELDS[name].value(row) for name in names} for row in rows]
-    return (json.dumps(listed, indent=2) if listed else "[]") + "\n"
+    if not rows:
+        return "[]\n"
+    encode = JSONEncoder().encode
+    objects = [
+        ",\n".join(f'    "{name}": {encode(FIELDS[name].value(row))}' for name in names)
+        for row in rows
+    ]
+    return "[\n" + ",\n".join(f"  {{\n{each}\n  }}" for each in objects) + "\n]\n"

@@ -80,6 +80,8 @@ AVNUMPROC = Beancounter(
     "it never bounded anything: calculations with configurations use it",
 )  # fmt: skip
 BY_NAME: Mapping[str, Beancounter] = {each.name: each for each in (*TABLE, AVNUMPROC)}
+GUARANTEES = ("vmguarpages", "oomguarpages")
+"""Their barrier is what counts."""
 ALIASES = {"DCACHE": "DCACHESIZE", "IPTENTRIES": "NUMIPTENT"}
 """Old names of conf variables."""
 
@@ -99,27 +101,28 @@ def has_vswap(given: Mapping[str, Pair]) -> bool:
     return limit(given, "physpages") != UNLIMITED
 
 
-def filled(given: Mapping[str, Pair], vm_overcommit: float) -> dict[str, Pair]:
-    """Return all parameters; those that are not set follow from the memory in VSwap mode.
+def bounds(given: Mapping[str, Pair], name: str, vm_overcommit: float) -> Pair:
+    """Return barrier and limit; one that is not set follows from the memory in VSwap mode.
 
     Source: vzctl's ``src/lib/ub.c``, fill_vswap_ub. What is filled in is shown, and drives no
     mechanism of its own: the limit of the memory is in force already.
     """
-    found = {each.name: (UNLIMITED, UNLIMITED) for each in TABLE}
-    found |= {"vmguarpages": (0, UNLIMITED), "oomguarpages": (0, UNLIMITED)}
-    if has_vswap(given):
-        ram, swap = limit(given, "physpages"), limit(given, "swappages")
-        both = min(ram + swap, UNLIMITED)
-        promised = UNLIMITED
-        if vm_overcommit and both != UNLIMITED:
-            promised = min(int(both * vm_overcommit), UNLIMITED)
-        found |= {
-            "lockedpages": (ram, ram),
-            "oomguarpages": (ram, UNLIMITED),
-            "vmguarpages": (both, UNLIMITED),
-            "privvmpages": (promised, promised),
-        }
-    return found | {name: pair for name, pair in given.items() if name in found}
+    if name in given:
+        return given[name]
+    if not has_vswap(given):
+        return (0 if name in GUARANTEES else UNLIMITED), UNLIMITED
+    ram = limit(given, "physpages")
+    both = min(ram + limit(given, "swappages"), UNLIMITED)
+    promised = UNLIMITED
+    if vm_overcommit and both != UNLIMITED:
+        promised = min(int(both * vm_overcommit), UNLIMITED)
+    filled = {
+        "lockedpages": (ram, ram),
+        "oomguarpages": (ram, UNLIMITED),
+        "vmguarpages": (both, UNLIMITED),
+        "privvmpages": (promised, promised),
+    }
+    return filled.get(name, (UNLIMITED, UNLIMITED))
 
 
 def fidelity(given: Mapping[str, Pair], name: str, *, unified: bool) -> Fidelity:
@@ -138,7 +141,7 @@ def not_enforced(
     found = {}
     for name in names:
         bounds_nothing = given[name] == (UNLIMITED, UNLIMITED) or (
-            name in ("vmguarpages", "oomguarpages") and given[name][0] == 0
+            name in GUARANTEES and given[name][0] == 0
         )
         if not bounds_nothing and fidelity(given, name, unified=unified) in (_A, _N):
             found[name] = BY_NAME[name].why

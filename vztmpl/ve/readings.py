@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vztmpl.settings import Node
-from vztmpl.ve import cgroup, sockets
+from vztmpl.ve import cgroup
 from vztmpl.ve.cgroup import Group
 from vztmpl.ve.status import run_folder, running_boot
 from vztmpl.ve.units import PAGE_BYTES
@@ -139,14 +139,12 @@ def _tcp_buffers(place: Place) -> Reading:
 
 
 def _numtcpsock(place: Place) -> Reading:
-    if counted := sockets.count(place.folder / SOCKETS_NOTE, "numtcpsock"):
-        return Reading(*counted)
-    return Reading(_sockstat(place, "TCP:", "inuse"))
+    return _counted(place, "numtcpsock") or Reading(_sockstat(place, "TCP:", "inuse"))
 
 
 def _numothersock(place: Place) -> Reading:
-    if counted := sockets.count(place.folder / SOCKETS_NOTE, "numothersock"):
-        return Reading(*counted)
+    if counted := _counted(place, "numothersock"):
+        return counted
     used, tcp = _sockstat(place, "sockets:", "used"), _sockstat(place, "TCP:", "inuse")
     return Reading(None if used is None or tcp is None else max(0, used - tcp))
 
@@ -181,6 +179,13 @@ def _numfile(place: Place) -> Reading:
         with suppress(OSError):
             held += sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
     return Reading(held)
+
+
+def _counted(place: Place, name: str) -> Reading | None:
+    from vztmpl.ve import sockets
+
+    counted = sockets.count(place.folder / SOCKETS_NOTE, name)
+    return None if counted is None else Reading(*counted)
 
 
 def _statuses(place: Place) -> Iterator[dict[str, str]]:

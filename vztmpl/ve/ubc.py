@@ -4,7 +4,7 @@ Format: OpenVZ's ``kernel/bc/proc.c`` (64 bit). It has no word for "not counted"
 here, and the most so far is then what is held.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from vztmpl.ve import beancounters
@@ -12,6 +12,7 @@ from vztmpl.ve.config import VEConfig
 from vztmpl.ve.readings import Place, Reading, reading
 from vztmpl.ve.units import Pair
 
+NAMES = [each.name for each in beancounters.TABLE]
 _HEADER = "{:>10}  {:<12} {:>20} {:>20} {:>20} {:>20} {:>20}"
 _VERSION = "Version: 2.5"
 _DUMMY = "dummy"
@@ -35,10 +36,12 @@ Rows = Mapping[str, Row]
 
 def rows(config: VEConfig, place: Place | None) -> dict[str, Row]:
     """Return all beancounters of a VE; without a place it does not run and holds nothing."""
-    pairs = beancounters.filled(config.beancounters, config.vm_overcommit)
+    given, factor = config.beancounters, config.vm_overcommit
     return {
-        name: Row(reading(place, name) if place else Reading(), pair)
-        for name, pair in pairs.items()
+        name: Row(
+            reading(place, name) if place else Reading(), beancounters.bounds(given, name, factor)
+        )
+        for name in NAMES
     }
 
 
@@ -49,13 +52,12 @@ def user_beancounters(blocks: Iterable[tuple[int, Rows]]) -> str:
 
 def resources(blocks: Iterable[tuple[int, Rows]]) -> str:
     """Return what /proc/bc/<CTID>/resources would say: 21 rows, swappages among them."""
-    return _text(blocks, [each.name for each in beancounters.TABLE])
+    return _text(blocks, NAMES)
 
 
-def _text(blocks: Iterable[tuple[int, Rows]], order: Iterable[str]) -> str:
+def _text(blocks: Iterable[tuple[int, Rows]], names: Sequence[str]) -> str:
     titles = ("uid", "resource", "held", "maxheld", "barrier", "limit", "failcnt")
     lines = [_VERSION, _HEADER.format(*titles)]
-    names = list(order)
     for ctid, found in blocks:
         for index, name in enumerate(names):
             uid = f"{ctid}:" if index == 0 else ""
