@@ -25,6 +25,7 @@ test: $(TESTED) lint
 bench: $(READY)
 	@bash bench/setup.sh lxc podman crun conmon
 	@.venv/bin/python -m bench.ve
+	@.venv/bin/python -m bench.share
 
 bench-repo: $(READY)
 	@bash bench/setup.sh curl zstd

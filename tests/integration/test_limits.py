@@ -266,6 +266,24 @@ def test_the_disk_is_bounded_where_it_can_be(bounded: Host) -> None:
     assert (blkio / "blkio.throttle.read_iops_device").read_text().split()[1] == "500"
 
 
+def test_a_limit_below_what_is_in_use_breaks_nothing(bounded: Host) -> None:
+    hold = "perl -e '$m = q(x) x (120 << 20); sleep 60' >/dev/null 2>&1 & sleep 1"
+    bounded.inside(101, hold)
+    held = int(column(bounded, "numproc"))
+    bounded.vzctl("set", 101, "--numproc", 2)
+    assert bounded.run("vzctl", "exec", 101, FORK).returncode
+    assert int(column(bounded, "numproc")) >= held
+    bounded.vzctl("set", 101, "--numproc", 400)
+    refused = bounded.run("vzctl", "set", 101, "--ram", "32M", "--numproc", "123")
+    if refused.returncode:  # version 1 refuses, version 2 has the OOM killer make room
+        assert refused.returncode == 1
+        assert "more is in use and can't be freed" in refused.stderr
+        assert group_file(bounded, "pids", "pids.max") == "400"
+        assert column(bounded, "physpages.l") == str(256 * 256)
+    bounded.vzctl("set", 101, "--ram", "256M", "--numproc", 400)
+    bounded.inside(101, "pkill -x perl; true")
+
+
 def test_what_is_not_saved_stays_until_the_ve_stops(bounded: Host) -> None:
     bounded.vzctl("set", 101, "--numproc", "100")
     bounded.vzctl("set", 101, "--cpulimit", "50", "--save")
