@@ -11,11 +11,11 @@ MINIMAL = "debian-12-x86_64-minimal"
 HOG = "head -c 300M /dev/zero | tail -c 250M >/dev/null"
 FORK = "sh -c 'for i in $(seq 60); do sleep 2 & done'"
 BOUNDS = (
-    ("--ram", "256M"), ("--swap", "64M"), ("--numproc", "400"), ("--lockedpages", "16"),
-    ("--shmpages", "256"), ("--numtcpsock", "20"), ("--numothersock", "30"), ("--numpty", "6"),
+    ("--ram", "256M"), ("--swap", "64M"), ("-p", "400"), ("--lockedpages", "16"),
+    ("--shmpages", "256"), ("--numtcpsock", "20"), ("--numothersock", "30"), ("-t", "6"),
     ("--numsiginfo", "100"), ("--numfile", "300"), ("--tcpsndbuf", "128K:512K"),
     ("--tcprcvbuf", "128K:512K"), ("--vmguarpages", "1024:unlimited"), ("--cpus", "1"),
-    ("--cpulimit", "90"), ("--cpuunits", "3000"), ("--iolimit", "50"), ("--kmemsize", "10M"),
+    ("--cpulimit", "90"), ("--cpuunits", "3000"), ("--iolimit", "50"), ("-k", "10M"),
 )  # fmt: skip
 
 
@@ -192,6 +192,22 @@ def test_tcp_buffers_are_bounded(bounded: Host) -> None:
     assert try_inside(bounded, "echo 9 9 9 >/proc/sys/net/ipv4/tcp_wmem").returncode
     bounded.vzctl("set", 101, "--tcpsndbuf", "4M:8M", "--tcprcvbuf", "4M:8M")
     assert int(perl(bounded, fill)) > 400_000
+
+
+def test_version_1_bounds_the_buffers_of_all_sockets_together(bounded: Host) -> None:
+    if not (bounded.group("memory", 101) / "memory.kmem.tcp.limit_in_bytes").exists():
+        pytest.skip("cgroup version 2 has no account of TCP buffers to bound")
+    fill = (
+        "socket(my $l, PF_INET, SOCK_STREAM, 0); bind($l, sockaddr_in(0, INADDR_LOOPBACK));"
+        " listen($l, 30); $n = 0; for (1..15) { socket(my $c, PF_INET, SOCK_STREAM, 0);"
+        " connect($c, getsockname($l)); accept(my $a, $l); push @k, $c, $a;"
+        " fcntl($c, F_SETFL, O_NONBLOCK);"
+        " while (defined($w = syswrite($c, q(x) x 65536))) { $n += $w } } print $n"
+    )
+    bounded.vzctl("set", 101, "--tcpsndbuf", "1M:1G", "--tcprcvbuf", "1M:1G")
+    much = int(perl(bounded, fill))
+    bounded.vzctl("set", 101, "--tcpsndbuf", "1M:1M", "--tcprcvbuf", "1M:1M")
+    assert int(perl(bounded, fill)) < much / 2
 
 
 def test_open_files_are_bounded(bounded: Host) -> None:

@@ -62,7 +62,8 @@ def _lines(named: Sequence[str], *, quiet: bool) -> Iterator[str]:
             for name, row in ubc.rows(loaded, place).items():
                 if not quiet or _is_tight(row):
                     yield _row(name, row, fidelity(loaded.beancounters, name, unified=unified))
-            for name, why in resources.not_enforced(loaded, loaded.beancounters).items():
+            given = loaded.beancounters
+            for name, why in resources.not_enforced(loaded, given, unified=unified).items():
                 yield f"  {name} is not enforced: {why}"
 
 

@@ -27,9 +27,10 @@ class Disk(NamedTuple):
     """In sysfs."""
 
 
-def is_limited(config: VEConfig) -> bool:
-    """Say whether a VE has settings for the disk."""
-    return bool(config.ioprio is not None or config.iolimit or config.iopslimit)
+def own(config: VEConfig) -> tuple[str, int, int]:
+    """Return the settings of a VE for the disk; all are empty or zero where there are none."""
+    priority = "" if config.ioprio is None else str(config.ioprio)
+    return priority, config.iolimit, config.iopslimit
 
 
 def settings(config: VEConfig, disk: Disk, *, unified: bool) -> list[Setting]:

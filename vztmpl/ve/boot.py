@@ -99,6 +99,7 @@ def tear_down(node: Node, config: VEConfig, *, unmount: bool = True) -> None:
         network.detach(node, ctid)
         cgroup.remove(groups)
         _remove_parents(node, groups)
+        hostcpu.balance(node)
     if unmount:
         area.unmount_root(config)
     remove_tree(folder)

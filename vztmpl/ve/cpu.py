@@ -38,9 +38,9 @@ def quota(config: VEConfig, *, unified: bool) -> list[Setting]:
     ]
 
 
-def has_own_set(config: VEConfig) -> bool:
-    """Say whether a VE may not use all CPUs and nodes."""
-    return bool(config.cpus or config.cpumask or config.nodemask)
+def own(config: VEConfig) -> tuple[int, str, str]:
+    """Return the settings that say which CPUs and nodes a VE may use."""
+    return config.cpus, config.cpumask, config.nodemask
 
 
 def own_set(config: VEConfig, system: Path = SYSTEM) -> list[Setting]:

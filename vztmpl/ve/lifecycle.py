@@ -194,11 +194,14 @@ def change(
         text = shellvars.updated(shellvars.read_text(conf), unsaved)
         after = configuration.parse(node, ctid, text, conf)
         configuration.check_addresses(node, after)
-        resources.check(after)
-        for name, why in resources.not_enforced(after, map(str.lower, changes)).items():
+        resources.check(after, before)
+        groups = cgroup.of_ve(node.tag, ctid)
+        for name, why in resources.not_enforced(
+            after, map(str.lower, changes), unified=groups.hierarchies.unified
+        ).items():
             warn(f"{name} can't be enforced on this host: {why}")
         if boot:
-            place = Place(cgroup.of_ve(node.tag, ctid), boot.pid, run_folder(node, ctid))
+            place = Place(groups, boot.pid, run_folder(node, ctid))
             with ExitStack() as undo:
                 undo.callback(resources.change, place, before, after, _unheard)
                 resources.change(place, after, before, warn)

@@ -18,21 +18,19 @@ Warn = Callable[[str], None]
 _USUAL_UNITS = 1024  # what a new group of version 1 has
 
 
-def check(config: VEConfig) -> None:
-    """Refuse settings that this host can't have, before anything is changed."""
-    if cpu.has_own_set(config):
+def check(config: VEConfig, before: VEConfig | None = None) -> None:
+    """Refuse settings that this host can't have; of those that were there before, only new ones."""
+    before = before or _without_limits(config)
+    if cpu.own(config) != cpu.own(before):
         cpu.check(config)
-    if blkio.is_limited(config):
+    if blkio.own(config) != blkio.own(before) and any(blkio.own(config)):
         blkio.disk_of(config, cgroup.host_hierarchies())
 
 
-def not_enforced(config: VEConfig, names: Iterable[str]) -> dict[str, str]:
+def not_enforced(config: VEConfig, names: Iterable[str], *, unified: bool) -> dict[str, str]:
     """Return which of these beancounters this host does not hold a VE to, and why."""
     given = config.beancounters
     asked = [name for name in names if name in given]
-    if not asked:
-        return {}
-    unified = cgroup.host_hierarchies().unified
     found = beancounters.not_enforced(given, asked, unified=unified)
     if {"lockedpages", "numfile"} & set(asked):
         from vztmpl.ve import rlimits
@@ -43,7 +41,8 @@ def not_enforced(config: VEConfig, names: Iterable[str]) -> dict[str, str]:
 
 def put_in_force(place: Place, config: VEConfig, warn: Warn) -> None:
     """Give a VE that is about to start its limits."""
-    if names := not_enforced(config, config.beancounters):
+    unified = place.group.hierarchies.unified
+    if names := not_enforced(config, config.beancounters, unified=unified):
         warn(f"not enforced on this host: {', '.join(names)} (`vzubc {config.ctid}` says why)")
     nothing = _without_limits(config)
     _write_groups(place, config, nothing)
@@ -104,15 +103,13 @@ def _write_groups(place: Place, config: VEConfig, before: VEConfig) -> None:
             cgroup.write(place.group, new)
     if unified and _changed(config, before) & {"vmguarpages", "oomguarpages"}:
         memory.protect_parent(place.group.v2.parent)
-    if cpu.has_own_set(config) or cpu.has_own_set(before):
-        own = cpu.own_set(config)
-        if not cpu.has_own_set(before) or own != cpu.own_set(before):
-            cgroup.write(place.group, own)
-            _show_cpus(place, config)
+    if cpu.own(config) != cpu.own(before):
+        cgroup.write(place.group, cpu.own_set(config))
+        _show_cpus(place, config)
 
 
 def _write_disk(place: Place, config: VEConfig, before: VEConfig) -> None:
-    if blkio.is_limited(config) or blkio.is_limited(before):
+    if blkio.own(config) != blkio.own(before):
         unified = place.group.hierarchies.unified
         disk = blkio.disk_of(config, place.group.hierarchies)
         new = blkio.settings(config, disk, unified=unified)

@@ -21,7 +21,6 @@ _WORDS = {resource.RLIMIT_MEMLOCK: "RLIMIT_MEMLOCK", resource.RLIMIT_NOFILE: "RL
 _TITLES = {
     "Max locked memory": resource.RLIMIT_MEMLOCK,
     "Max open files": resource.RLIMIT_NOFILE,
-    "Max pending signals": resource.RLIMIT_SIGPENDING,
 }
 _USUAL_FILES = (1024, 1 << 20)
 

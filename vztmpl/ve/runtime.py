@@ -102,9 +102,13 @@ def forget(node: Node, ctid: int) -> None:
 
 
 def join(group: Group) -> None:
-    """Prepare this process to become the runtime's ``exec``."""
-    cgroup.enter(group.v2)
+    """Prepare this process to become the runtime's ``exec``.
+
+    Where the controllers are version 2's the runtime finds the VE's group by itself, and a place in
+    it: the group's own init may have divided it, and the kernel then lets nobody in at its top.
+    """
     if not group.hierarchies.unified:
+        cgroup.enter(group.v2)
         kernel.own_mount_namespace()
         kernel.unmount(group.hierarchies.v2, lazily=True)
 
