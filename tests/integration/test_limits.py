@@ -1,6 +1,7 @@
 """Limits of a VE, kept by the kernel and changed while it runs. One VE, bounded in every way."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,7 @@ def test_memory_is_bounded(bounded: Host) -> None:
     assert int(column(bounded, "physpages.f")) >= 1
     assert int(column(bounded, "oomguarpages.f")) >= 1
     assert int(column(bounded, "physpages.m")) > 200 * 256
+    assert not Path("oom").exists(), "conmon notes it where it was started"
     bounded.vzctl("set", 101, "--ram", "600M")
     assert try_inside(bounded, HOG).returncode == 0
     assert column(bounded, "physpages.l") == str(600 * 256)

@@ -62,6 +62,7 @@ def create(node: Node, config: VEConfig, group: Group, token: str, on_exit: Sequ
     null.chmod(0o666)
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)
+    os.chdir(folder)  # conmon makes a file "oom" where it was started
     with kernel.child_that(lambda: _enter_mount_namespace(node, config, group)) as child:
         try:
             launch(
