@@ -21,6 +21,7 @@ def place(folder: Path, *, unified: bool = True) -> Place:
     group = Group(hierarchies, "vz/101")
     for each in {group.v2, *(group.folder(name) for name in names)}:
         each.mkdir(parents=True)
+    (group.v2 / "memory.swap.max").touch()
     return Place(group, 0, folder)
 
 
@@ -56,7 +57,7 @@ def test_limits_on_version_2(tmp_path: Path) -> None:
 def test_what_is_not_limited_is_not_touched(tmp_path: Path) -> None:
     where = place(tmp_path)
     start(where, ve()._replace(cpulimit=0))
-    assert written(where) == {"cpu.weight": "300"}
+    assert written(where) == {"cpu.weight": "300", "memory.swap.max": ""}
 
 
 def test_a_limit_that_is_taken_back_is_lifted(tmp_path: Path) -> None:
@@ -73,6 +74,16 @@ def test_a_limit_that_is_taken_back_is_lifted(tmp_path: Path) -> None:
         "cpu.weight": "300",
         "cpu.max": "max 100000",
     }
+
+
+def test_a_kernel_that_does_not_account_swap_bounds_the_rest(tmp_path: Path) -> None:
+    for version in (True, False):
+        where = place(tmp_path / str(version), unified=version)
+        (where.group.v2 / "memory.swap.max").unlink()
+        said = start(where, ve(physpages=(0, 256), swappages=(0, 0)))
+        assert ["swapaccount=1" in line for line in said][-1]
+        file = "memory.max" if version else "memory.limit_in_bytes"
+        assert written(where)[file] == "1048576"
 
 
 def test_limits_on_version_1_lift_the_sum_while_the_memory_moves() -> None:

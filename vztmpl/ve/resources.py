@@ -45,7 +45,7 @@ def put_in_force(place: Place, config: VEConfig, warn: Warn) -> None:
     if names := not_enforced(config, config.beancounters, unified=unified):
         warn(f"not enforced on this host: {', '.join(names)} (`vzubc {config.ctid}` says why)")
     nothing = _without_limits(config)
-    _write_groups(place, config, nothing)
+    _write_groups(place, config, nothing, warn)
     try:
         _write_disk(place, config, nothing)
     except VEError as error:
@@ -56,7 +56,7 @@ def put_in_force(place: Place, config: VEConfig, warn: Warn) -> None:
 
 def change(place: Place, config: VEConfig, before: VEConfig, warn: Warn) -> None:
     """Give a running VE other limits; VEError when the kernel refuses one."""
-    _write_groups(place, config, before)
+    _write_groups(place, config, before, warn)
     _write_disk(place, config, before)
     changed = _changed(config, before)
     if processes := changed & {"lockedpages", "numfile"}:
@@ -95,17 +95,30 @@ def _changed(config: VEConfig, before: VEConfig) -> set[str]:
     return {name for name in {*new, *old} if new.get(name) != old.get(name)}
 
 
-def _write_groups(place: Place, config: VEConfig, before: VEConfig) -> None:
+def _write_groups(place: Place, config: VEConfig, before: VEConfig, warn: Warn) -> None:
     unified = place.group.hierarchies.unified
     blocks = zip(settings(config, unified=unified), settings(before, unified=unified), strict=True)
     for new, old in blocks:
         if new != old:
-            cgroup.write(place.group, new)
+            cgroup.write(place.group, _without_swap(place, new, warn))
     if unified and _changed(config, before) & {"vmguarpages", "oomguarpages"}:
         memory.protect_parent(place.group.v2.parent)
     if cpu.own(config) != cpu.own(before):
         cgroup.write(place.group, cpu.own_set(config))
         _show_cpus(place, config)
+
+
+def _without_swap(place: Place, block: list[Setting], warn: Warn) -> list[Setting]:
+    """Leave out the limit of swap where the kernel does not account it (Debian's before 6.1)."""
+    missing = [
+        each
+        for each in block
+        if each.parameter == "swappages"
+        and not (place.group.folder(each.controller) / each.file).exists()
+    ]
+    if missing:
+        warn("swappages can't be enforced on this host: boot it with swapaccount=1")
+    return [each for each in block if each not in missing]
 
 
 def _write_disk(place: Place, config: VEConfig, before: VEConfig) -> None:
