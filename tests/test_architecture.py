@@ -7,12 +7,13 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "vztmpl"
 
-FOUNDATION = {"errors", "run", "files", "table", "shellvars", "progress", "kernel"}
+FOUNDATION = {"errors", "run", "files", "table", "shellvars", "progress", "kernel", "filesystem"}
 MAY_IMPORT = {
     "__init__": set(),
     "errors": set(),
     "progress": set(),
     "kernel": set(),
+    "filesystem": set(),
     "run": {"errors"},
     "files": {"errors"},
     "table": {"errors"},
@@ -26,8 +27,8 @@ MAY_IMPORT = {
 }
 OWNERS = {
     "subprocess": {"run.py"},
-    "fcntl": {"files.py"},
-    "ctypes": {"kernel.py"},
+    "fcntl": {"files.py", "filesystem.py"},
+    "ctypes": {"kernel.py", "filesystem.py"},
     "requests": {"repo/web.py"},
     "urllib3": {"repo/web.py"},
     "gnupg": {"template/signature.py"},

@@ -7,7 +7,7 @@ called ``.NAME.XXXXXXXX`` and ``remove_abandoned`` finds it.
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import ENOSPC
 from pathlib import Path
@@ -42,6 +42,19 @@ def write_text(path: Path, text: str, mode: int = 0o644) -> None:
 
 
 @contextmanager
+def replaced_by(path: Path) -> Iterator[Path]:
+    """Yield a name beside ``path``; what a program makes there becomes ``path``."""
+    partial = _name_beside(path)
+    try:
+        yield partial
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+@contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder beside ``path`` that becomes ``path`` if the block ends well."""
     partial = _name_beside(path)
@@ -63,10 +76,11 @@ def public_folder(path: Path) -> None:
             folder.chmod(0o755)
 
 
-def remove_tree(path: Path) -> None:
+def remove_tree(path: Path, before: Callable[[Path], None] | None = None) -> None:
     """Remove a folder and all below it; one that is not there is fine.
 
-    Its final name is free at once: the folder is renamed before the slow part.
+    Its final name is free at once: the folder is renamed before the slow part. ``before`` is then
+    told its new name.
     """
     doomed = path if path.name.startswith(".") else _name_beside(path)
     if doomed != path:
@@ -74,6 +88,8 @@ def remove_tree(path: Path) -> None:
             path.rename(doomed)
         except FileNotFoundError:
             return
+    if before:
+        before(doomed)
     _remove(doomed)
 
 

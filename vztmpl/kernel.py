@@ -18,6 +18,7 @@ CLONE_NEWIPC = 0x08000000
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 
+MS_RDONLY = 1
 MS_NOSUID = 1 << 1
 MS_NODEV = 1 << 2
 MS_NOEXEC = 1 << 3
@@ -34,11 +35,19 @@ _PR_SET_SECUREBITS = 28
 _SECBIT_NO_SETUID_FIXUP = 1 << 2
 _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
+_SYS_FSOPEN = 430
+_SYS_FSCONFIG = 431
+_SYS_FSMOUNT = 432
 _SYS_MOUNT_SETATTR = 442
 _AT_FDCWD = -100
 _AT_EMPTY_PATH = 0x1000
 _OPEN_TREE_CLONE = 1
 _MOVE_MOUNT_F_EMPTY_PATH = 4
+_FSOPEN_CLOEXEC = 1
+_FSMOUNT_CLOEXEC = 1
+_FSCONFIG_SET_FLAG = 0
+_FSCONFIG_SET_STRING = 1
+_FSCONFIG_CMD_CREATE = 6
 _MOUNT_ATTR_RDONLY = 0x1
 _MOUNT_ATTR_IDMAP = 0x100000
 
@@ -85,17 +94,58 @@ def unmount(target: Path, *, lazily: bool = False) -> None:
     _check(_libc.umount2(os.fsencode(target), _MNT_DETACH if lazily else 0), target)
 
 
-def bind_idmapped(source: Path, target: Path, first_id: int, count: int) -> None:
-    """Mount ``source`` read-only at ``target`` with its owners 0… shown as ``first_id``….
+def bind_idmapped(
+    source: Path,
+    target: Path,
+    first_id: int,
+    count: int,
+    *,
+    stored_first: int = 0,
+    read_only: bool = True,
+) -> None:
+    """Mount ``source`` at ``target`` with its owners ``stored_first``… shown as ``first_id``….
 
     Needs a file system with FS_ALLOW_IDMAP (ext4, xfs, btrfs, tmpfs from 6.3 on); EINVAL otherwise.
     """
     tree = open_tree(source)
+    _place_idmapped(tree, target, (stored_first, first_id, count), read_only=read_only)
+
+
+def mount_idmapped(
+    kind: str,
+    source: str,
+    target: Path,
+    first_id: int,
+    count: int,
+    *,
+    options: Mapping[str, str | None],
+    read_only: bool = False,
+) -> None:
+    """Mount a file system with its owners 0… shown as ``first_id``…, in one step.
+
+    Options without a value are None. Killed half-way it leaves nothing: until it stands at its
+    place the mount belongs to this process alone.
+    """
+    made = _call(_SYS_FSOPEN, kind.encode(), _FSOPEN_CLOEXEC)
     try:
-        with user_namespace(first_id, count) as namespace:
-            wanted = _MountAttributes(
-                attr_set=_MOUNT_ATTR_IDMAP | _MOUNT_ATTR_RDONLY, userns_fd=namespace
-            )
+        for name, value in {"source": source, **options}.items():
+            how = _FSCONFIG_SET_FLAG if value is None else _FSCONFIG_SET_STRING
+            text = None if value is None else value.encode()
+            _call(_SYS_FSCONFIG, made, how, name.encode(), text, 0)
+        _call(_SYS_FSCONFIG, made, _FSCONFIG_CMD_CREATE, None, None, 0)
+        tree = _call(_SYS_FSMOUNT, made, _FSMOUNT_CLOEXEC, 0)
+    finally:
+        os.close(made)
+    _place_idmapped(tree, target, (0, first_id, count), read_only=read_only)
+
+
+def _place_idmapped(tree: int, target: Path, ids: tuple[int, int, int], *, read_only: bool) -> None:
+    """Put a mount that is nowhere yet at its place, and close its descriptor."""
+    try:
+        stored_first, first_id, count = ids
+        with user_namespace(first_id, count, stored_first=stored_first) as namespace:
+            attributes = _MOUNT_ATTR_IDMAP | (_MOUNT_ATTR_RDONLY if read_only else 0)
+            wanted = _MountAttributes(attr_set=attributes, userns_fd=namespace)
             size = ctypes.sizeof(wanted)
             _call(_SYS_MOUNT_SETATTR, tree, b"", _AT_EMPTY_PATH, ctypes.byref(wanted), size)
         move_mount(tree, target)
@@ -149,16 +199,16 @@ def child_that(enters: Callable[[], None]) -> Iterator[int]:
 
 @contextmanager
 def user_namespace(
-    first_id: int, count: int, limits: Mapping[int, int] | None = None
+    first_id: int, count: int, limits: Mapping[int, int] | None = None, *, stored_first: int = 0
 ) -> Iterator[int]:
-    """Yield a descriptor of a user namespace in which 0… are the host's ``first_id``….
+    """Yield a descriptor of a user namespace in which ``stored_first``… are the host's ``first_id``….
 
     With ``limits`` (``resource.RLIMIT_…`` to number) it belongs to ``first_id``, and the kernel
     holds all users in it together to those of them that it counts by user (``kernel/ucount.c``).
     """
     with child_that(lambda: _found_namespace(first_id, limits or {})) as child:
         for kind in ("uid_map", "gid_map"):
-            Path(f"/proc/{child}/{kind}").write_text(f"0 {first_id} {count}")
+            Path(f"/proc/{child}/{kind}").write_text(f"{stored_first} {first_id} {count}")
         namespace = os.open(f"/proc/{child}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     try:
         yield namespace

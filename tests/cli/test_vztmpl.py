@@ -128,8 +128,10 @@ def test_the_base_of_an_older_build_goes_unless_a_ve_uses_it(
         base = Path(json.loads(sh.out)["base"])
         bases.append(base.name)
         if number == 0:
-            (sysroot / "vz/private/101").mkdir(parents=True)
-            (sysroot / "vz/private/101/base").symlink_to(base)
+            (sysroot / "vz/private/101/live").mkdir(parents=True)
+            (sysroot / "vz/private/101/live/base").symlink_to(base)
+            (sysroot / "etc/vz/conf").mkdir(exist_ok=True)
+            (sysroot / "etc/vz/conf/101.conf").write_text("")
     assert set(names_in(sysroot / "vz/template/base")) == {bases[0], bases[2]}
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -37,6 +38,11 @@ class Host:
 
     sysroot: Path
     network_pid: int
+
+    @property
+    def disks(self) -> Path:
+        """Where tests mount other file systems for VE_PRIVATE."""
+        return self.sysroot / "disks"
 
     @property
     def env(self) -> dict[str, str]:
@@ -94,7 +100,12 @@ class Host:
 def left_behind(host: Host) -> list[str]:
     """What VEs of this host have left on the machine."""
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    found = [line for line in mounts if f" {host.sysroot}/" in line]
+    found = [line for line in mounts if f" {host.sysroot}/" in line.replace(f" {host.disks}/", "")]
+    found += [
+        line
+        for line in call("losetup", "--list", env={}).stdout.splitlines()
+        if f"{host.sysroot}/" in line and "/disks/" not in line
+    ]
     for where in (host.group_name, f"*/{host.group_name}"):
         found += map(str, Path("/sys/fs/cgroup").glob(where))
     for process in Path("/proc").glob("[0-9]*/cmdline"):
@@ -158,6 +169,29 @@ def node(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     holder.kill()
     holder.wait()
     holder.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def btrfs(node: Host) -> Iterator[Path]:
+    """A btrfs file system of the node."""
+    with mounted_image(node.disks / "btrfs", "mkfs.btrfs", "--quiet") as folder:
+        yield folder
+
+
+@contextmanager
+def mounted_image(at: Path, *make: str, gigabytes: int = 3) -> Iterator[Path]:
+    """Make a file system in an image and mount it; the loop device is gone with the mount."""
+    at.mkdir(parents=True)
+    image = at.with_suffix(".img")
+    with image.open("wb") as file:
+        file.truncate(gigabytes << 30)
+    subprocess.run([*make, str(image)], check=True, capture_output=True)
+    subprocess.run(["mount", "--options", "loop", image, at], check=True)
+    try:
+        yield at
+    finally:
+        subprocess.run(["umount", at], check=True)
+        image.unlink()
 
 
 @pytest.fixture

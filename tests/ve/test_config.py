@@ -5,7 +5,7 @@ import pytest
 from vztmpl import settings
 from vztmpl.errors import VEError
 from vztmpl.ve import config
-from vztmpl.ve.area import allocate_ids
+from vztmpl.ve.ids import allocate_ids
 
 CONF = '# mine\nPHYSPAGES="0:65536"\nVE_ROOT="/vz/root/$VEID"\nFUTURE="kept"\nOSTEMPLATE="d"\n'
 

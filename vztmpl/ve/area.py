@@ -1,112 +1,176 @@
-"""The private area of a VE, and its root: the base below, the VE's own changes above.
+"""The private area of a VE, and its root: what VE_PRIVATE holds, shown at VE_ROOT when mounted.
 
-    <private>/            0700, root's
-      base -> .../base/<digest>   what the VE was made from
-      upper/              the VE's changes; owners are ids of the VE's own range
-      work/               overlayfs' own
+    <private>/                  0700, root's
+      live/                     what the VE sees; layout/ says what stands in it, by layout
+        snapshot                the snapshot that it began as, if it did
+      snapshots/<uuid>/         as live was at some time, with about.json (snapshot.py)
 
-The base is shared by all VEs and owned by 0…65535. It is mounted idmapped to the VE's range as
-the lower layer, so nothing is chowned and one copy in the page cache serves every VE.
+``live`` is only ever exchanged as a whole, so an area has one complete state at any moment.
 """
 
 import errno
-import os
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from vztmpl import kernel
 from vztmpl.errors import VEError
-from vztmpl.files import locked, new_folder, remove_abandoned, remove_tree
-from vztmpl.settings import FIRST_LOCAL_ID, Node
+from vztmpl.files import new_folder, remove_abandoned, remove_tree
+from vztmpl.settings import Node
 from vztmpl.ve import codes
-from vztmpl.ve.config import IDS_PER_VE, VEConfig
+from vztmpl.ve.config import VEConfig, all_ctids, private_of
+from vztmpl.ve.layout import Layout, Usage, found, named
+from vztmpl.ve.mounts import is_mounted
 
-_BLOCKS = 20000  # FIRST_LOCAL_ID + all of them stays below 0x6FFFFFFF, where containers' ids end
+
+def live_of(config: VEConfig) -> Path:
+    """Return the folder with the present state of a VE's files."""
+    return config.private / "live"
 
 
-def create_private(config: VEConfig, base: Path) -> None:
-    """Make the private area of a VE whose range is already allocated."""
+def layout_of(config: VEConfig) -> str:
+    """Say the layout of a VE: of its area when there is one, else of its configuration."""
+    return found(live_of(config)) if config.private.is_dir() else config.disk.layout
+
+
+def create_private(node: Node, config: VEConfig, base: Path) -> None:
+    """Make the private area of a VE whose range is already allocated, in its conf's layout."""
     config.private.parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(config.private)
-    inside = (base.stat().st_uid + config.first_id, base.stat().st_gid + config.first_id)
     with new_folder(config.private) as private:
         private.chmod(0o700)
-        for name in ("upper", "work"):
-            (private / name).mkdir()
-        os.chown(private / "upper", *inside)
-        (private / "upper").chmod(base.stat().st_mode & 0o7777)
-        (private / "base").symlink_to(base)
+        live = live_of(config._replace(private=private))
+        live.mkdir()
+        named(config.disk.layout).fill(node, config, live, base)
 
 
 def destroy_private(config: VEConfig) -> None:
     """Remove the private area; its name is free at once."""
-    remove_tree(config.private)
+    remove_tree(config.private, before=_discard_all)
     remove_abandoned(config.private)
 
 
 def mount_root(node: Node, config: VEConfig) -> None:
-    """Mount the VE's root file system at VE_ROOT."""
-    base = config.private / "base"
-    if not base.is_dir():
-        raise VEError(
-            f"{base}: the base of this VE is gone",
-            vz_code=codes.FS_NOPRVT,
-            hint=f"fetch or build {config.ostemplate or 'its template'} again",
-        )
-    config.root.mkdir(parents=True, exist_ok=True)
-    lower = node.run / f"lower-{config.ctid}"
-    lower.mkdir(parents=True, exist_ok=True)
-    options = f"lowerdir={lower},upperdir={config.private}/upper,workdir={config.private}/work"
+    """Mount the VE's root file system at VE_ROOT, with the disk limits of its configuration."""
+    live = live_of(config)
+    layout = named(found(live))
+    if config.disk.bounded:
+        layout.bound(config, live)
+    mount_at(node, config, layout, live, config.root)
+
+
+def mount_at(
+    node: Node,
+    config: VEConfig,
+    layout: Layout,
+    live: Path,
+    root: Path,
+    *,
+    read_only: bool = False,
+) -> None:
+    """Mount a live folder or a snapshot."""
+    root.mkdir(parents=True, exist_ok=True)
     try:
-        kernel.bind_idmapped(base.resolve(), lower, config.first_id, IDS_PER_VE)
-        try:
-            kernel.mount(f"ve-{config.ctid}", config.root, "overlay", options=options)
-        finally:
-            kernel.unmount(lower, lazily=True)  # the overlay holds its own copy of this mount
+        layout.mount(node, config, live, root, read_only=read_only)
     except OSError as error:
         hint = "`vztmpl doctor` says what this host lacks"
         raise VEError(
-            f"can't mount {config.root}: {error.strerror}", vz_code=codes.FS_CANTMOUNT, hint=hint
+            f"can't mount {root}: {error.strerror}", vz_code=codes.FS_CANTMOUNT, hint=hint
         ) from error
-    finally:
-        lower.rmdir()
 
 
 def unmount_root(config: VEConfig) -> None:
     """Unmount VE_ROOT, however often it is mounted; VEError when something still uses it."""
-    while os.path.ismount(config.root):
+    unmount_at(config.root)
+
+
+def unmount_at(root: Path) -> None:
+    """Unmount what is mounted at a folder."""
+    while is_mounted(root):
         try:
-            kernel.unmount(config.root)
+            kernel.unmount(root)
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
             raise VEError(
-                f"can't unmount {config.root}: it is in use",
+                f"can't unmount {root}: it is in use",
                 vz_code=codes.FS_CANTUMOUNT,
-                hint=f"`fuser -vm {config.root}` shows by whom",
+                hint=f"`fuser -vm {root}` shows by whom",
             ) from error
 
 
-def allocate_ids(node: Node, ctid: int) -> int:
-    """Give a VE a range of host ids that no other VE of this node has; return its first.
+def bound(config: VEConfig) -> None:
+    """Put the disk limits of a configuration in force, on a running VE too."""
+    live = live_of(config)
+    named(found(live)).bound(config, live)
 
-    ``<state>/ids/<block>`` is a link whose target is the CTID that holds the block.
+
+def unkept(config: VEConfig) -> list[str]:
+    """Say which disk limits of a configuration nothing keeps here, and why.
+
+    One sentence for each, beginning with the variable.
     """
-    folder = node.state / "ids"
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(node.locks / "ids.lck", wait=True):
-        for step in range(_BLOCKS):
-            block = (ctid + step) % _BLOCKS
-            link = folder / str(block)
-            if not link.is_symlink() or str(link.readlink()) == str(ctid):
-                link.unlink(missing_ok=True)
-                link.symlink_to(str(ctid))
-                return FIRST_LOCAL_ID + block * IDS_PER_VE
-    raise VEError("all ranges of user ids are taken", vz_code=codes.RESOURCE_ERROR)
+    live, disk = live_of(config), config.disk
+    said = named(layout_of(config)).unkept(config, live) if disk.bounded else []
+    if disk.quotatime_seconds:
+        why = "the kernel has one grace time for a whole file system, see setquota -t"
+        said.append(f"QUOTATIME is not kept: {why}")
+    if disk.quotaugidlimit:
+        why = "quotas of users inside can be set by the host's root only, on every mainline kernel"
+        said.append(f"QUOTAUGIDLIMIT is not kept: {why}")
+    return said
 
 
-def free_ids(node: Node, config: VEConfig) -> None:
-    """Give a VE's range back."""
-    block = (config.first_id - FIRST_LOCAL_ID) // IDS_PER_VE
-    link = node.state / "ids" / str(block)
-    if link.is_symlink() and str(link.readlink()) == str(config.ctid):
-        link.unlink()
+def refuse_unkept(config: VEConfig, changes: Collection[str]) -> None:
+    """VEError when one of the variables that somebody asks for would not be kept."""
+    for sentence in unkept(config):
+        if sentence.partition(" ")[0] in changes:
+            raise VEError(
+                sentence,
+                vz_code=codes.DQ_SET,
+                hint="layout btrfs keeps DISKSPACE, layout ploop DISKSPACE and DISKINODES",
+            )
+
+
+def usage(config: VEConfig) -> Usage:
+    """Say what a VE uses of DISKSPACE and DISKINODES; None where nothing counts it."""
+    live = live_of(config)
+    return named(found(live)).usage(config, live)
+
+
+@contextmanager
+def new_live(config: VEConfig) -> Iterator[Path]:
+    """Yield an empty folder that takes the place of ``live``; the old one is removed last."""
+    from vztmpl.filesystem import exchange
+
+    live, old = live_of(config), config.private / "old"
+    with new_folder(old) as fresh:
+        yield fresh
+        exchange(fresh, live)  # what becomes ``old`` is now what was live
+    remove_tree(old, before=_discard)
+
+
+def tidy(config: VEConfig) -> None:
+    """Remove what killed commands left in the area."""
+    remove_abandoned(config.private / "old")
+    remove_tree(config.private / "old", before=_discard)
+
+
+def bases_in_use(node: Node) -> set[str]:
+    """Return the digests of the bases that VEs, and snapshots of them, are made of."""
+    privates = {private_of(node, ctid) for ctid in all_ctids(node)}
+    links = [link for private in privates for link in private.glob("live/base")]
+    links += [link for private in privates for link in private.glob("snapshots/*/base")]
+    return {link.readlink().name for link in links if link.is_symlink()}
+
+
+def _discard_all(private: Path) -> None:
+    for folder in (*private.glob("*"), *private.glob("snapshots/*")):
+        _discard(folder)
+
+
+def _discard(folder: Path) -> None:
+    if (folder / "volume").exists():
+        from vztmpl.ve.layout import btrfs
+
+        btrfs.discard(folder)

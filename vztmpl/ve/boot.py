@@ -28,6 +28,7 @@ from vztmpl.ve import (
 )
 from vztmpl.ve.cgroup import Group
 from vztmpl.ve.config import VEConfig
+from vztmpl.ve.mounts import is_mounted
 from vztmpl.ve.readings import Place
 from vztmpl.ve.resources import Warn
 from vztmpl.ve.rlimits import user_namespace
@@ -47,7 +48,7 @@ def bring_up(node: Node, config: VEConfig, warn: Warn) -> None:
     token = os.urandom(8).hex()
     with ExitStack() as undo, user_namespace(config) as users:
         undo.callback(tear_down, node, config)
-        if not os.path.ismount(config.root):
+        if not is_mounted(config.root):
             area.mount_root(node, config)
         inside.write_names(config)
         folder = run_folder(node, ctid)

@@ -12,6 +12,7 @@ from vztmpl import shellvars
 from vztmpl.errors import VEError
 from vztmpl.settings import Node, shipped
 from vztmpl.ve import beancounters, codes, units
+from vztmpl.ve.disk import Disk
 
 MAX_CTID = 2147483644
 IDS_PER_VE = 65536
@@ -57,6 +58,7 @@ class VEConfig(NamedTuple):
     iopslimit: int
     """Requests per second; 0 is no limit."""
     stop_timeout_seconds: int
+    disk: Disk = Disk()
 
 
 def conf_path(node: Node, ctid: int) -> Path:
@@ -87,6 +89,12 @@ def all_ctids(node: Node) -> Iterator[int]:
     except FileNotFoundError:
         names = []
     return iter(sorted(int(name) for name in names if name.isdigit() and name != "0"))
+
+
+def private_of(node: Node, ctid: int) -> Path:
+    """Return VE_PRIVATE of a VE, also when other things in its configuration make no sense."""
+    text = shellvars.read(conf_path(node, ctid)).get("VE_PRIVATE", "")
+    return _path(node, text, node.private_pattern, ctid)
 
 
 def load(node: Node, ctid: int) -> VEConfig:
@@ -233,6 +241,7 @@ def _typed(node: Node, ctid: int, values: Mapping[str, str]) -> VEConfig:
         iolimit=_whole("IOLIMIT", get("IOLIMIT") or "0"),
         iopslimit=_whole("IOPSLIMIT", get("IOPSLIMIT") or "0"),
         stop_timeout_seconds=_whole("STOP_TIMEOUT", get("STOP_TIMEOUT") or "120"),
+        disk=Disk.parse(values),
     )
 
 

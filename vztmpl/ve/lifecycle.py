@@ -4,7 +4,7 @@ Every function here takes the VE's lock. What a killed command left behind is to
 (status.py) and undone by ``boot.tear_down`` before anything else is done: no command needs repair.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from vztmpl import shellvars
 from vztmpl.errors import VEError
 from vztmpl.files import locked, write_text
 from vztmpl.settings import Node
-from vztmpl.ve import area, cgroup, codes, hostcpu, inside, network, resources, runtime
+from vztmpl.ve import area, cgroup, codes, hostcpu, ids, inside, network, resources, runtime
 from vztmpl.ve import config as configuration
 from vztmpl.ve.boot import bring_up, shut_down, tear_down
 from vztmpl.ve.config import VEConfig
@@ -42,7 +42,7 @@ def create(node: Node, ctid: int, base: Path, sample: str, changes: Mapping[str,
                 hint="remove the file, or leave --config out to use it",
             )
         text = configuration.sample(node, sample) if found is None else found
-        first_id = area.allocate_ids(node, ctid)
+        first_id = ids.allocate_ids(node, ctid)
         ours = {"ONBOOT": shellvars.parse(text).get("ONBOOT", "no")}
         ours |= {"LOCAL_UID": str(first_id), "LOCAL_GID": str(first_id)}
         text = shellvars.updated(text, {**ours, **changes})
@@ -53,14 +53,15 @@ def create(node: Node, ctid: int, base: Path, sample: str, changes: Mapping[str,
                 vz_code=codes.FS_PRVT_AREA_EXIST,
                 hint=f"`vzctl destroy {ctid}` removes it, or choose another CT ID",
             )
-        undo.callback(area.free_ids, node, config)
+        undo.callback(ids.free_ids, node, config)
+        area.refuse_unkept(config, changes)
         configuration.check_addresses(node, config)
         resources.check(config)
         configuration.link_name(node, config)
         undo.callback(configuration.unlink_name, node, config)
         write_text(conf, text)
         undo.callback(conf.unlink if found is None else lambda: write_text(conf, found))
-        area.create_private(config, base)
+        area.create_private(node, config, base)
         undo.pop_all()
 
 
@@ -81,6 +82,11 @@ def start(node: Node, ctid: int, warn: Warn) -> None:
             raise VEError("Container is already running", vz_code=codes.VE_RUNNING)
         _require_private(config)
         bring_up(node, config, warn)
+
+
+def unkept(node: Node, ctid: int) -> list[str]:
+    """Say which disk limits of a VE nothing keeps here, and why."""
+    return area.unkept(configuration.load(node, ctid))
 
 
 def stop(node: Node, ctid: int, *, fast: bool = False, unmount: bool = True) -> bool:
@@ -139,7 +145,7 @@ def destroy(node: Node, ctid: int) -> None:
             )
         tear_down(node, config)
         area.destroy_private(config)
-        area.free_ids(node, config)
+        ids.free_ids(node, config)
         configuration.forget(node, config)
         runtime.console_log(node, ctid).unlink(missing_ok=True)
         if config.root.is_dir() and not any(config.root.iterdir()):
@@ -194,6 +200,7 @@ def change(
         text = shellvars.updated(shellvars.read_text(conf), unsaved)
         after = configuration.parse(node, ctid, text, conf)
         configuration.check_addresses(node, after)
+        _check_disk(node, before, after, changes, save=save)
         resources.check(after, before)
         groups = cgroup.of_ve(node.tag, ctid)
         for name, why in resources.not_enforced(
@@ -208,6 +215,8 @@ def change(
                 _apply(node, boot, before, after)
                 undo.pop_all()
             hostcpu.balance(node)
+        if after.disk != before.disk and after.private.is_dir():
+            area.bound(after)
         if save:
             if after.name != before.name:
                 configuration.link_name(node, after)
@@ -235,6 +244,25 @@ def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:
 
 def _unheard(_line: str) -> None:
     pass
+
+
+def _check_disk(
+    node: Node, before: VEConfig, after: VEConfig, changes: Collection[str], *, save: bool
+) -> None:
+    area.refuse_unkept(after, changes)
+    moved = (before.private, before.root) != (after.private, after.root)
+    if moved and (status(node, before).mounted or status(node, before).running):
+        raise VEError(
+            "VE_PRIVATE and VE_ROOT can't be changed while the container runs or is mounted",
+            vz_code=codes.VE_RUNNING,
+            hint=f"vzctl stop {after.ctid}",
+        )
+    if after.disk != before.disk and not save and area.layout_of(after) == "ploop":
+        raise VEError(
+            "the size of an image lasts: it works together with --save only",
+            vz_code=codes.INVALID_PARAMETER_SYNTAX,
+            hint="add --save",
+        )
 
 
 def _require_private(config: VEConfig) -> None:

@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import NamedTuple
 
 from vztmpl.errors import VEError
-from vztmpl.ve import beancounters, codes, units
+from vztmpl.ve import beancounters, codes, disk, units
 from vztmpl.ve.beancounters import Beancounter
 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f"$`\\]')
@@ -84,6 +84,22 @@ def _ram(text: str) -> str:
 def _factor(text: str) -> str:
     if not re.fullmatch(r"\d{1,6}(\.\d{1,6})?", text, re.ASCII):
         raise _wrong(text, "must be a factor, as 1.5")
+    return text
+
+
+def _space(text: str) -> str:
+    return units.write_pair(disk.space(text))
+
+
+def _inodes(text: str) -> str:
+    return units.write_pair(disk.inodes(text))
+
+
+def path(text: str) -> str:
+    """Check a path for VE_PRIVATE or VE_ROOT; ``$VEID`` in it stands for the CTID."""
+    _text(text.replace("$VEID", ""))
+    if not text.startswith("/") or ".." in text.split("/"):
+        raise _wrong(text, "must be an absolute path without ..")
     return text
 
 
@@ -184,6 +200,12 @@ PARAMETERS = (
     Parameter("ioprio", "IOPRIO", _whole(0, 7), "0-7", "weight for the disk; 4 is usual"),
     Parameter("iolimit", "IOLIMIT", _iolimit, "N[BKMG]", "megabytes a second; 0 is no limit"),
     Parameter("iopslimit", "IOPSLIMIT", _whole(0, 2**31 - 1), "NUM", "disk requests a second"),
+    Parameter("diskspace", "DISKSPACE", _space, "SOFT[:HARD]", "disk: KB, or 2G:2.2G"),
+    Parameter("diskinodes", "DISKINODES", _inodes, "SOFT[:HARD]", "files, folders, links"),
+    Parameter("quotatime", "QUOTATIME", _whole(0, 1 << 31), "SECONDS", "over the soft limit"),
+    Parameter("quotaugidlimit", "QUOTAUGIDLIMIT", _whole(0, 1 << 31), "NUM", "users with quotas"),
+    Parameter("private", "VE_PRIVATE", path, "PATH", "private area; $VEID is the CTID"),
+    Parameter("root", "VE_ROOT", path, "PATH", "where its root is mounted"),
     Parameter("onboot", "ONBOOT", _yes_no, "yes|no", "start with the node"),
     Parameter("disabled", "DISABLED", _yes_no, "yes|no", "refuse to start"),
     Parameter("stop-timeout", "STOP_TIMEOUT", _whole(1, 86_400), "SECONDS", "before it is killed"),

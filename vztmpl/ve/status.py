@@ -4,12 +4,12 @@
 all is ready and just before init is let go; until then the runtime's ``exec.fifo`` stands there.
 """
 
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 from vztmpl.settings import Node
 from vztmpl.ve.config import VEConfig
+from vztmpl.ve.mounts import is_mounted
 
 
 class Boot(NamedTuple):
@@ -39,7 +39,7 @@ def status(node: Node, config: VEConfig) -> Status:
     """Look a VE up."""
     return Status(
         exists=config.private.is_dir(),
-        mounted=os.path.ismount(config.root),
+        mounted=is_mounted(config.root),
         boot=running_boot(node, config.ctid),
     )
 

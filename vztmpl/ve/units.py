@@ -22,11 +22,12 @@ class Unit(StrEnum):
     """What a parameter is counted in."""
 
     PAGES = "pages"
+    KILOBYTES = "kilobytes"
     BYTES = "bytes"
     NUMBER = "number"
 
 
-_UNIT_BYTES = {Unit.PAGES: PAGE_BYTES, Unit.BYTES: 1, Unit.NUMBER: 0}
+_UNIT_BYTES = {Unit.PAGES: PAGE_BYTES, Unit.KILOBYTES: 1024, Unit.BYTES: 1, Unit.NUMBER: 0}
 
 
 def pair(text: str, unit: Unit) -> Pair:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vztmpl.cli.vzctl.call import Call
 from vztmpl.cli.vzctl.set import LETTERS, PARAMETER_OPTIONS, changes  # noqa: F401 - vzctl reads it
 from vztmpl.errors import VEError
-from vztmpl.ve import codes
+from vztmpl.ve import codes, disk
 from vztmpl.ve.parameters import ADDRESS, LISTS, PARAMETERS
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ ARGUMENTS = ""
 OPTIONS = {
     "ostemplate=": "NAME  OS template (`vztmpl list` shows those in the cache)",
     "config=": "NAME  the sample configuration to begin with",
+    "layout=": "NAME  overlay, simfs, btrfs or ploop (docs/layouts.md)",
     **PARAMETER_OPTIONS,
 }
 
@@ -41,10 +42,14 @@ def run(call: Call) -> None:
     cache = Cache(node.cache, node.bases, node.locks)
     name = _in_cache(call, cache, name)
     wanted = {**changes(call, (*PARAMETERS, ADDRESS, *LISTS)), "OSTEMPLATE": name}
+    if call.has("layout"):
+        wanted["VE_LAYOUT"] = disk.layout(call.value("layout"))
     call.say(f"Creating container private area ({name})")
     with cache.using(name) as base:
         lifecycle.create(node, call.ctid, base, call.value("config"), wanted)
     call.say(f"CT configuration saved to {node.etc}/conf/{call.ctid}.conf")
+    for line in lifecycle.unkept(node, call.ctid):
+        call.say(f"WARNING: {line}")
     call.say("Container private area was created")
 
 

@@ -25,7 +25,7 @@ OPTIONS = {
     "save": "keep the settings in the container's configuration",
 }
 LETTERS = {each.letter: each.option for each in PARAMETERS if each.letter}
-_ONLY_SAVED = ("name", "onboot", "disabled", "description", "stop-timeout")
+_ONLY_SAVED = ("name", "onboot", "disabled", "description", "stop-timeout", "private", "root")
 
 
 def run(call: Call) -> None:
