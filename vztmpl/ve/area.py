@@ -46,6 +46,9 @@ def create_private(node: Node, config: VEConfig, base: Path) -> None:
 
 def destroy_private(config: VEConfig) -> None:
     """Remove the private area; its name is free at once."""
+    for folder in config.private.glob("snapshots/*"):
+        if snapshot_place(folder):
+            unmount_snapshot(config, folder)
     remove_tree(config.private, before=_discard_all)
     remove_abandoned(config.private)
 
@@ -99,6 +102,22 @@ def unmount_at(root: Path) -> None:
             ) from error
 
 
+def snapshot_place(folder: Path) -> Path | None:
+    """Return where a snapshot is mounted: its link ``mounted`` says so."""
+    link = folder / "mounted"
+    place = link.readlink() if link.is_symlink() else None
+    return place if place and is_mounted(place) else None
+
+
+def unmount_snapshot(config: VEConfig, folder: Path) -> None:
+    """Unmount a snapshot, and remove the folder that was made for it."""
+    place = (folder / "mounted").readlink()
+    unmount_at(place)
+    (folder / "mounted").unlink()
+    if place.parent == config.root.parent:
+        place.rmdir()
+
+
 def bound(config: VEConfig) -> None:
     """Put the disk limits of a configuration in force, on a running VE too."""
     live = live_of(config)
@@ -147,13 +166,13 @@ def new_live(config: VEConfig) -> Iterator[Path]:
     with new_folder(old) as fresh:
         yield fresh
         exchange(fresh, live)  # what becomes ``old`` is now what was live
-    remove_tree(old, before=_discard)
+    remove_tree(old, before=discard)
 
 
 def tidy(config: VEConfig) -> None:
     """Remove what killed commands left in the area."""
     remove_abandoned(config.private / "old")
-    remove_tree(config.private / "old", before=_discard)
+    remove_tree(config.private / "old", before=discard)
 
 
 def bases_in_use(node: Node) -> set[str]:
@@ -164,13 +183,14 @@ def bases_in_use(node: Node) -> set[str]:
     return {link.readlink().name for link in links if link.is_symlink()}
 
 
-def _discard_all(private: Path) -> None:
-    for folder in (*private.glob("*"), *private.glob("snapshots/*")):
-        _discard(folder)
-
-
-def _discard(folder: Path) -> None:
+def discard(folder: Path) -> None:
+    """Do what a live folder or a snapshot needs before its files are removed."""
     if (folder / "volume").exists():
         from vztmpl.ve.layout import btrfs
 
         btrfs.discard(folder)
+
+
+def _discard_all(private: Path) -> None:
+    for folder in (*private.glob("*"), *private.glob("snapshots/*")):
+        discard(folder)

@@ -80,7 +80,7 @@ def start(node: Node, ctid: int, warn: Warn) -> None:
             )
         if running_boot(node, ctid):
             raise VEError("Container is already running", vz_code=codes.VE_RUNNING)
-        _require_private(config)
+        require_private(config)
         bring_up(node, config, warn)
 
 
@@ -106,7 +106,7 @@ def restart(node: Node, ctid: int, warn: Warn) -> None:
     with locked(lock_path(node, ctid)):
         config = configuration.load(node, ctid)
         shut_down(node, config, fast=False)
-        _require_private(config)
+        require_private(config)
         bring_up(node, config, warn)
 
 
@@ -158,7 +158,7 @@ def mount(node: Node, ctid: int) -> None:
         config = configuration.load(node, ctid)
         if status(node, config).mounted:
             raise VEError("Container is already mounted", vz_code=codes.FS_MOUNTED)
-        _require_private(config)
+        require_private(config)
         area.mount_root(node, config)
 
 
@@ -228,6 +228,16 @@ def change(
         return boot is not None
 
 
+def require_private(config: VEConfig) -> None:
+    """VEError when a VE has no private area."""
+    if not config.private.is_dir():
+        raise VEError(
+            f"Container private area {config.private} does not exist",
+            vz_code=codes.FS_NOPRVT,
+            hint=f"`vzctl create {config.ctid} --ostemplate NAME` makes one",
+        )
+
+
 def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:
     for one in before.addresses:
         if one not in after.addresses:
@@ -262,13 +272,4 @@ def _check_disk(
             "the size of an image lasts: it works together with --save only",
             vz_code=codes.INVALID_PARAMETER_SYNTAX,
             hint="add --save",
-        )
-
-
-def _require_private(config: VEConfig) -> None:
-    if not config.private.is_dir():
-        raise VEError(
-            f"Container private area {config.private} does not exist",
-            vz_code=codes.FS_NOPRVT,
-            hint=f"`vzctl create {config.ctid} --ostemplate NAME` makes one",
         )

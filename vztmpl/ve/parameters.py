@@ -37,7 +37,8 @@ class Parameter(NamedTuple):
     """As typed after ``-``."""
 
 
-def _text(text: str) -> str:
+def plain(text: str) -> str:
+    """Check what people may write: nothing that a shell would expand."""
     if _UNSAFE.search(text) or "\udc80" <= max(text, default="") <= "\udcff":
         raise _wrong(text, "must be plain text without quotes, $, ` or \\")
     return text
@@ -97,7 +98,7 @@ def _inodes(text: str) -> str:
 
 def path(text: str) -> str:
     """Check a path for VE_PRIVATE or VE_ROOT; ``$VEID`` in it stands for the CTID."""
-    _text(text.replace("$VEID", ""))
+    plain(text.replace("$VEID", ""))
     if not text.startswith("/") or ".." in text.split("/"):
         raise _wrong(text, "must be an absolute path without ..")
     return text
@@ -183,7 +184,7 @@ def _beancounter(each: Beancounter) -> Parameter:
 PARAMETERS = (
     Parameter("hostname", "HOSTNAME", _hostname, "NAME", "host name of the VE"),
     Parameter("name", "NAME", _name, "NAME", "name that vzctl takes in place of the CTID"),
-    Parameter("description", "DESCRIPTION", _text, "TEXT", "for people"),
+    Parameter("description", "DESCRIPTION", plain, "TEXT", "for people"),
     Parameter("ram", "PHYSPAGES", _ram, "BYTES", "memory, as 512M"),
     Parameter("swap", "SWAPPAGES", _memory, "BYTES", "swap on top of it"),
     Parameter(

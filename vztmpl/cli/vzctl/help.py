@@ -35,7 +35,7 @@ def overview(version: str, names: Sequence[str]) -> int:
     for name in names:
         verb = vzctl.load(name)
         title = (verb.__doc__ or "").splitlines()[0]
-        lines.append(f"  {name:<10}{title}")
+        lines.append(f"  {name:<16}{title}")
     sys.stdout.write("\n".join(lines) + "\n" + _EXAMPLE)
     return 0
 
