@@ -36,7 +36,7 @@ def fill(node: Node, config: VEConfig, live: Path, tree: Path) -> None:
 
     (live / "base").mkdir()
     _add_layer(config, live, tree, config.first_id)
-    with _own_place(node, config) as place:
+    with _own_place(node.run / f"fill-{config.ctid}") as place:
         ids = (0, IDS_PER_VE)
         upper = live / "upper"
         kernel.bind_idmapped(upper, place, *ids, stored_first=config.first_id, read_only=False)
@@ -85,7 +85,7 @@ def mount(node: Node, config: VEConfig, live: Path, root: Path, *, read_only: bo
 @contextmanager
 def tree(node: Node, config: VEConfig, live: Path) -> Iterator[Path]:
     """Mount all layers read-only, with the uppers' owners shown as a template has them."""
-    with _own_place(node, config) as place:
+    with _own_place(node.run / f"tree-{config.ctid}") as place:
         kernel.mount("tree", place, "tmpfs")
         layers = []
         for number, upper in enumerate(_uppers(config, live)):
@@ -173,9 +173,8 @@ def _options(config: VEConfig, live: Path, base: Path, *, read_only: bool) -> st
 
 
 @contextmanager
-def _own_place(node: Node, config: VEConfig) -> Iterator[Path]:
+def _own_place(place: Path) -> Iterator[Path]:
     """Yield a folder to mount over, in a mount namespace of this process's own."""
-    place = node.run / f"tree-{config.ctid}"
     place.mkdir(parents=True, exist_ok=True)
     kernel.own_mount_namespace()
     try:
