@@ -150,7 +150,8 @@ def _shrink(config: VEConfig, image: Path, wanted: int) -> None:
         copy_image(image, smaller)
         ext4.check(smaller)
         try:
-            run(["resize2fs", smaller, str(wanted)])
+            run(["resize2fs", "-f", smaller, str(wanted)])  # -f: its own estimate is too cautious
+            ext4.check(smaller)
         except CommandError as error:
             raise VEError(
                 f"what the container has does not fit into {config.disk.hard_kb} KB",
