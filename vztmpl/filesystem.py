@@ -10,7 +10,7 @@ import fcntl
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,6 @@ _LOOP_CONTROL = "/dev/loop-control"
 _LOOP_SET_CAPACITY = 0x4C07
 _LOOP_CONFIGURE = 0x4C0A
 _LOOP_CTL_GET_FREE = 0x4C82
-_LO_FLAGS_READ_ONLY = 1
 _LO_FLAGS_AUTOCLEAR = 4
 _LO_FLAGS_DIRECT_IO = 16
 _LOOP_CONFIG = struct.Struct("=II52xI64s112x64x")  # fd, block size, flags, file name
@@ -59,22 +58,26 @@ def exchange(one: Path, other: Path) -> None:
 
 
 @contextmanager
-def loop_device(image: Path, *, read_only: bool = False) -> Iterator[str]:
+def loop_device(image: Path) -> Iterator[str]:
     """Yield a block device that is the file ``image``; it goes away with its last user.
 
-    A mount made of it in the block keeps it. The kernel clears it also when we are killed.
+    A mount made of it in the block keeps it. The kernel clears it also when we are killed. When the
+    image has one already it is that one: two file systems in one image would destroy each other.
     """
-    flags = _LO_FLAGS_AUTOCLEAR | _LO_FLAGS_DIRECT_IO
-    flags |= _LO_FLAGS_READ_ONLY if read_only else 0
-    backing = os.open(image, (os.O_RDONLY if read_only else os.O_RDWR) | os.O_CLOEXEC)
-    try:
-        device, name = _configured(backing, flags, os.fsencode(image)[-63:])
-    finally:
-        os.close(backing)
+    device, name = _shared(image) or _configured(image)
     try:
         yield name
     finally:
         os.close(device)
+
+
+def loop_device_of(image: Path) -> str:
+    """Return the loop device that is ``image`` now; empty when there is none."""
+    for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with suppress(OSError):  # it may go at any time, or be a file that is removed
+            if Path(backing.read_text().rstrip("\n")).samefile(image):
+                return f"/dev/{backing.parent.parent.name}"
+    return ""
 
 
 def update_size(device: str) -> None:
@@ -121,8 +124,21 @@ def set_project_quota(folder: Path, project: int, quota: ProjectQuota) -> None:
     _quotactl(folder, _Q_SETQUOTA, project, ctypes.create_string_buffer(packed, len(packed)))
 
 
-def _configured(backing: int, flags: int, name: bytes) -> tuple[int, str]:
+def _shared(image: Path) -> tuple[int, str] | None:
+    """Open the loop device that is ``image`` already; from then on it stays."""
+    if name := loop_device_of(image):
+        device = os.open(name, os.O_RDWR | os.O_CLOEXEC)
+        if loop_device_of(image) == name:
+            return device, name
+        os.close(device)
+    return None
+
+
+def _configured(image: Path) -> tuple[int, str]:
     """Take a free loop device; others may be quicker to take the one that was free."""
+    flags = _LO_FLAGS_AUTOCLEAR | _LO_FLAGS_DIRECT_IO
+    name = os.fsencode(image)[-63:]
+    backing = os.open(image, os.O_RDWR | os.O_CLOEXEC)
     control = os.open(_LOOP_CONTROL, os.O_RDWR | os.O_CLOEXEC)
     try:
         while True:
@@ -138,6 +154,7 @@ def _configured(backing: int, flags: int, name: bytes) -> tuple[int, str]:
             return device, path
     finally:
         os.close(control)
+        os.close(backing)
 
 
 def _quotactl(folder: Path, command: int, project: int, buffer: object) -> None:

@@ -147,10 +147,12 @@ def confined(argv: Sequence[str | Path], *, network: bool = True) -> list[str]:
     """Wrap a command in pid and mount namespaces of its own, and maybe one without a network.
 
     Nothing that it starts outlives it, and all of it dies with us, however we die. Package
-    scripts start daemons that would otherwise hold our pipes open for ever.
+    scripts start daemons that would otherwise hold our pipes open for ever. What the host unmounts
+    meanwhile goes from there too.
     """
     keep = ["setpriv", "--pdeathsig=KILL", "--"]
-    own = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    mounts = ["--mount", "--propagation=slave", "--mount-proc"]
+    own = ["unshare", *mounts, "--pid", "--fork", "--kill-child"]
     return [*keep, *own, *([] if network else ["--net"]), "--", *_texts(argv)]
 
 

@@ -1,6 +1,7 @@
 """Real templates, real VEs: below a VZ_SYSROOT and in a network namespace of the tests' own."""
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from pathlib import Path
 from zlib import crc32
 
 import pytest
+
+from tests.fakes import NAME as TINY
+from tests.fakes import Signer, make_template
 
 CHECKOUT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -169,6 +173,14 @@ def node(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     holder.kill()
     holder.wait()
     holder.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def tiny(node: Host, publisher: Signer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a cached template of a few bytes, for what needs no boot."""
+    for file in make_template(tmp_path_factory.mktemp("tiny"), publisher).all:
+        shutil.copy(file, node.sysroot / "vz/template/cache")
+    return TINY
 
 
 @pytest.fixture(scope="session")

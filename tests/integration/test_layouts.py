@@ -15,8 +15,10 @@ every_layout = pytest.mark.parametrize("layout", LAYOUTS)
 every_bounded = pytest.mark.parametrize("layout", BOUNDED)
 
 
-def create(host: Host, btrfs: Path, ctid: int, layout: str, *options: str) -> None:
-    host.vzctl("create", ctid, "--ostemplate", MINIMAL, *of(btrfs, layout), *options)
+def create(
+    host: Host, btrfs: Path, ctid: int, layout: str, *options: str, template: str = MINIMAL
+) -> None:
+    host.vzctl("create", ctid, "--ostemplate", template, *of(btrfs, layout), *options)
 
 
 def of(btrfs: Path, layout: str) -> tuple[str, ...]:

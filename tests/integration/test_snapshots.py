@@ -1,26 +1,27 @@
-"""Snapshots, conversions and reinstallations of real VEs, in every layout."""
+"""Snapshots, conversions and reinstallations in every layout, and all of them cut short."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import Host
+from tests.integration.conftest import BIN, Host, call
 from tests.integration.test_layouts import create, every_layout, root
 
 pytestmark = pytest.mark.root
 ONE, TWO = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
 
 
-def write(host: Host, ctid: int, text: str) -> None:
-    host.vzctl("mount", ctid)
-    (root(host, ctid) / "etc/issue").write_text(text)
-    host.vzctl("umount", ctid)
+def write(host: Host, text: str) -> None:
+    host.vzctl("mount", 101)
+    (root(host, 101) / "etc/motd").write_text(text)
+    host.vzctl("umount", 101)
 
 
-def read(host: Host, ctid: int) -> str:
-    host.vzctl("mount", ctid)
-    text = (root(host, ctid) / "etc/issue").read_text()
-    host.vzctl("umount", ctid)
+def read(host: Host) -> str:
+    host.vzctl("mount", 101)
+    text = (root(host, 101) / "etc/motd").read_text()
+    host.vzctl("umount", 101)
     return text
 
 
@@ -29,35 +30,39 @@ def take(host: Host, uuid: str, name: str) -> None:
 
 
 @every_layout
-def test_a_switch_brings_files_and_settings_back(host: Host, btrfs: Path, layout: str) -> None:
-    create(host, btrfs, 101, layout, "--hostname", "first")
-    write(host, 101, "one")
+def test_a_switch_brings_files_and_settings_back(
+    host: Host, btrfs: Path, tiny: str, layout: str
+) -> None:
+    create(host, btrfs, 101, layout, "--hostname", "first", template=tiny)
+    write(host, "one")
     take(host, ONE, "one")
-    write(host, 101, "two")
+    write(host, "two")
     host.vzctl("set", 101, "--hostname", "second", "--save")
     host.vzctl("mount", 101)
-    (root(host, 101) / "etc/os-release").unlink()
+    (root(host, 101) / "bin").unlink()
     host.vzctl("umount", 101)
     take(host, TWO, "two")
-    write(host, 101, "three")
+    write(host, "three")
     host.vzctl("snapshot-switch", 101, "--id", f"{{{ONE}}}")
-    assert read(host, 101) == "one"
+    assert read(host) == "one"
     assert "first" in host.vzlist("-aH", "-o", "hostname", 101)
     host.vzctl("snapshot-delete", 101, "--id", ONE)
     host.vzctl("snapshot-switch", 101, "--id", TWO, "--skip-config")
-    assert read(host, 101) == "two"
+    assert read(host) == "two"
     assert "first" in host.vzlist("-aH", "-o", "hostname", 101)
     host.vzctl("mount", 101)
-    assert not (root(host, 101) / "etc/os-release").is_symlink()
+    assert not (root(host, 101) / "bin").is_symlink()
 
 
 @every_layout
-def test_the_list_and_a_mount_show_what_there_is(host: Host, btrfs: Path, layout: str) -> None:
-    create(host, btrfs, 101, layout)
-    write(host, 101, "one")
+def test_the_list_and_a_mount_show_what_there_is(
+    host: Host, btrfs: Path, tiny: str, layout: str
+) -> None:
+    create(host, btrfs, 101, layout, template=tiny)
+    write(host, "one")
     take(host, ONE, "the first")
     take(host, TWO, "")
-    write(host, 101, "three")
+    write(host, "three")
     lines = host.vzctl("snapshot-list", 101).splitlines()
     assert lines[0].split() == ["PARENT_UUID", "C", "UUID", "DATE", "NAME"]
     assert f"{{{ONE}}}" in lines[1]
@@ -66,9 +71,9 @@ def test_the_list_and_a_mount_show_what_there_is(host: Host, btrfs: Path, layout
     said = host.vzctl("snapshot-mount", 101, "--id", ONE)
     place = host.sysroot / f"vz/root/101-{ONE}"
     assert str(place) in said
-    assert (place / "etc/issue").read_text() == "one"
+    assert (place / "etc/motd").read_text() == "one"
     with pytest.raises(OSError, match="Read-only"):
-        (place / "etc/issue").write_text("other")
+        (place / "etc/motd").write_text("other")
     assert host.vzctl("snapshot-list", 101, "-H", "-o", "id,target") == (
         f"{{{ONE}}} {place}\n{{{TWO}}}\n"
     )
@@ -78,7 +83,7 @@ def test_the_list_and_a_mount_show_what_there_is(host: Host, btrfs: Path, layout
     assert host.vzctl("snapshot-list", 101, "-H", "-o", "parent_uuid,current,uuid") == (
         f"{'':38} * {{{TWO}}}\n"
     )
-    assert read(host, 101) == "three"
+    assert read(host) == "three"
     host.vzctl("snapshot-mount", 101, "--id", TWO)  # destroy unmounts it
 
 
@@ -111,19 +116,120 @@ def test_a_ve_goes_through_all_layouts_and_stays_the_same(host: Host, btrfs: Pat
 
 @every_layout
 def test_reinstall_keeps_the_old_files_and_the_settings(
-    host: Host, btrfs: Path, layout: str
+    host: Host, btrfs: Path, tiny: str, layout: str
 ) -> None:
-    create(host, btrfs, 101, layout, "--ipadd", "10.0.0.101", "--hostname", "web")
-    write(host, 101, "old")
-    said = host.vzctl("reinstall", 101, "--ostemplate", "debian-13-x86_64-minimal")
+    create(host, btrfs, 101, layout, "--ipadd", "10.0.0.101", "--hostname", "web", template=tiny)
+    write(host, "old")
+    said = host.vzctl("reinstall", 101)
     uuid = said.partition("{")[2].partition("}")[0]
-    assert "Debian" in read(host, 101)
+    assert read(host) == "hello\n"
     assert host.vzlist("-aH", "-o", "ip,hostname,ostemplate", 101).split() == [
-        "10.0.0.101", "web", "debian-13-x86_64-minimal",
+        "10.0.0.101", "web", tiny,
     ]  # fmt: skip
     host.vzctl("snapshot-switch", 101, "--id", uuid)
-    assert read(host, 101) == "old"
+    assert read(host) == "old"
     host.vzctl("reinstall", 101, "--skipbackup")
     host.vzctl("snapshot-delete", 101, "--id", uuid)
-    assert "Debian" in read(host, 101)
+    assert read(host) == "hello\n"
     assert host.vzctl("snapshot-list", 101, "-H") == ""
+
+
+def test_running_ves_can_have_snapshots_where_they_are_of_one_moment(
+    host: Host, btrfs: Path
+) -> None:
+    create(host, btrfs, 101, "btrfs")
+    create(host, btrfs, 102, "overlay")
+    for ctid in (101, 102):
+        host.vzctl("start", ctid)
+    host.inside(101, "echo one > /etc/motd")
+    take(host, ONE, "one")
+    host.inside(101, "echo two > /etc/motd")
+    refused = host.run("vzctl", "snapshot", 102)
+    assert (refused.returncode, "stopped" in refused.stderr) == (32, True), refused.stderr
+    assert host.inside(101, "cat /etc/motd") == "two"
+    assert "Container was stopped" in host.vzctl("snapshot-switch", 101, "--id", ONE)
+    assert read(host) == "one\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (("snapshot", 101, "--id", "mine"), 21, "not a snapshot id"),
+        (("snapshot", 101, "--name", "$x"), 21, "plain text"),
+        (("snapshot-switch", 101), 20, "--id"),
+        (("snapshot-switch", 101, "--id", TWO), 21, "has no snapshot"),
+        (("snapshot-delete", 101, "--id", TWO), 21, "has no snapshot"),
+        (("snapshot-umount", 101, "--id", ONE), 40, "not mounted"),
+        (("snapshot-list", 101, "-o", "colour"), 21, "Unknown field"),
+        (("snapshot", 101, "--id", ONE), 156, "already"),
+        (("convert", 101, "--layout", "zfs"), 21, "not a layout"),
+        (("reinstall", 101, "--ostemplate", "no-1-x86_64"), 91, "no-1-x86_64"),
+    ],
+)
+def test_what_can_not_be_done_is_said(
+    host: Host, tiny: str, words: tuple[object, ...], code: int, says: str
+) -> None:
+    host.vzctl("create", 101, "--ostemplate", tiny)
+    take(host, ONE, "")
+    result = host.run("vzctl", *words)
+    assert (result.returncode, says in result.stderr) == (code, True), result.stderr
+
+
+class Killer:
+    """Programs on PATH that end vzctl with SIGKILL before or after the nth of them did its work."""
+
+    def __init__(self, host: Host, folder: Path) -> None:
+        self._host, self._folder = host, folder
+        for name in ("cp", "sync", "btrfs", "mkfs.ext4", "e2fsck", "resize2fs"):
+            program = folder / name
+            program.write_text(_DEADLY.format(folder=folder, name=name))
+            program.chmod(0o755)
+
+    def cut_short(self, *words: object) -> list[int]:
+        """Run a command once for each program that it runs, and to its end at last."""
+        codes: list[int] = []
+        for when in ("before", "after"):
+            for number in range(1, 30):
+                (self._folder / "count").write_text(f"{number} {when}")
+                path = f"{self._folder}:{BIN}:{os.environ['PATH']}"
+                env = {**self._host.env, "PATH": path}
+                codes.append(call("env", f"PATH={path}", "vzctl", *words, env=env).returncode)
+                if codes[-1] != -9:
+                    break
+        return codes
+
+
+_DEADLY = """#!/bin/sh
+read -r left when < {folder}/count
+echo $((left - 1)) $when > {folder}/count
+[ "$left$when" != 1before ] || {{ kill -9 $PPID; exit; }}
+PATH=/usr/sbin:/usr/bin:/sbin:/bin {name} "$@"
+status=$?
+[ "$left$when" != 1after ] || kill -9 $PPID
+exit $status
+"""
+
+
+@every_layout
+def test_commands_cut_short_anywhere_need_no_repair(
+    host: Host, btrfs: Path, tiny: str, tmp_path: Path, layout: str
+) -> None:
+    killer = Killer(host, tmp_path)
+    words = ("--ostemplate", tiny, "--private", f"{btrfs}/$VEID")
+    assert set(killer.cut_short("create", 101, "--layout", layout, *words)) <= {0, -9, 44}
+    write(host, "one")
+    assert killer.cut_short("snapshot", 101)[-1] == 0
+    assert read(host) == "one"
+    take(host, ONE, "")
+    write(host, "two")
+    assert killer.cut_short("snapshot-switch", 101, "--id", ONE)[-1] == 0
+    assert read(host) == "one"
+    for uuid in host.vzctl("snapshot-list", 101, "-H", "-o", "uuid").split():
+        assert killer.cut_short("snapshot-delete", 101, "--id", uuid)[-1] in (0, 21)
+    other = "ploop" if layout == "simfs" else "simfs"
+    assert killer.cut_short("convert", 101, "--layout", other)[-1] == 0
+    assert read(host) == "one"
+    assert killer.cut_short("reinstall", 101, "--skipbackup")[-1] == 0
+    assert read(host) == "hello\n"
+    assert set(killer.cut_short("destroy", 101)) <= {0, -9, 14}
+    assert [path.name for path in btrfs.iterdir() if not path.name.startswith(".base-")] == []

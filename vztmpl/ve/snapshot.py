@@ -42,7 +42,7 @@ class Snapshot(NamedTuple):
     parent: str
     """The snapshot that the VE's files had begun as; empty for none."""
     date: str
-    """Local time, YYYY-MM-DD HH:MM:SS."""
+    """Local time, YYYY-MM-DD HH:MM:SS.micros."""
     name: str
     description: str
     current: bool
@@ -156,7 +156,7 @@ def about_now(config: VEConfig, name: str, description: str) -> dict[str, str]:
     """Return what a snapshot that is made now says of itself."""
     return {
         "parent": _parent(area.live_of(config)),
-        "date": f"{datetime.now():%Y-%m-%d %H:%M:%S}",
+        "date": f"{datetime.now():%Y-%m-%d %H:%M:%S.%f}",
         "name": name,
         "description": description,
     }

@@ -29,7 +29,7 @@ _FIELDS = {
     "parent_uuid": _Field("PARENT_UUID", 38, lambda one: _braced(one.parent)),
     "current": _Field("C", 1, lambda one: "*" if one.current else ""),
     "uuid": _Field("UUID", 38, lambda one: _braced(one.uuid)),
-    "date": _Field("DATE", 19, lambda one: one.date),
+    "date": _Field("DATE", 19, lambda one: one.date[:19]),
     "name": _Field("NAME", 32, lambda one: one.name),
     "desc": _Field("DESC", 32, lambda one: one.description),
     "device": _Field("DEVICE", 16, lambda one: one.device),

@@ -5,6 +5,7 @@ DISKSPACE is the size of the file system, DISKINODES its number of inodes, fixed
 """
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 from vztmpl import kernel
 from vztmpl.errors import CommandError, VEError
 from vztmpl.files import replaced_by
-from vztmpl.filesystem import loop_device, update_size
+from vztmpl.filesystem import loop_device, loop_device_of, update_size
 from vztmpl.run import run
 from vztmpl.settings import Node
 from vztmpl.ve import codes
@@ -24,6 +25,7 @@ from vztmpl.ve.mounts import is_mounted, source_of
 STACKED = False
 _IMAGE = "root.hdd"
 _DEFAULT_KB = 10 << 20
+_PATIENCE_SECONDS = 3  # a VE that has just ended takes its mounts with it
 _ROUNDING = 1.02  # ext4 has a whole number of inodes in each of its groups
 
 
@@ -42,6 +44,8 @@ def branch(config: VEConfig, source: Path, new: Path, name: str) -> None:  # noq
     mounted = is_mounted(config.root)
     if mounted:
         run(["sync", "--file-system", config.root])
+    else:
+        _require_idle(source / _IMAGE)
     try:
         copy_image(source / _IMAGE, new / _IMAGE, share=mounted)
     except CommandError as error:
@@ -58,6 +62,7 @@ def mount(_node: Node, config: VEConfig, live: Path, root: Path, *, read_only: b
     """Mount the image; the loop device is gone with the mount."""
     image = live / _IMAGE
     if not ext4.read(image).clean:
+        _require_idle(image)
         ext4.check(image)
     options: dict[str, str | None] = {"ro": None} if read_only else {"discard": None}
     with loop_device(image) as device:
@@ -67,6 +72,7 @@ def mount(_node: Node, config: VEConfig, live: Path, root: Path, *, read_only: b
 @contextmanager
 def tree(node: Node, config: VEConfig, live: Path) -> Iterator[Path]:
     """Mount the image with its own owners, for this process alone."""
+    _require_idle(live / _IMAGE)
     place = node.run / f"tree-{config.ctid}"
     place.mkdir(parents=True, exist_ok=True)
     kernel.own_mount_namespace()
@@ -89,7 +95,9 @@ def bound(config: VEConfig, live: Path) -> None:
         return
     if is_mounted(config.root):
         _grow_mounted(config, image, wanted, now)
-    elif wanted > now:
+        return
+    _require_idle(image)
+    if wanted > now:
         ext4.check(image)
         os.truncate(image, max(wanted * ext4.BLOCK_BYTES, image.stat().st_size))
         run(["resize2fs", image, str(wanted)])
@@ -119,7 +127,21 @@ def usage(config: VEConfig, live: Path) -> Usage:
 
 def compact(node: Node, config: VEConfig, live: Path) -> None:  # noqa: ARG001
     """Punch holes where nothing is; e2fsck does it without mounting."""
+    _require_idle(live / _IMAGE)
     ext4.check(live / _IMAGE, discard=True)
+
+
+def _require_idle(image: Path) -> None:
+    """VEError when the image is still mounted by somebody: a process may have mounts of its own."""
+    until = time.monotonic() + _PATIENCE_SECONDS
+    while device := loop_device_of(image):
+        if time.monotonic() > until:
+            raise VEError(
+                f"{image} is still mounted by a process with a mount namespace of its own",
+                vz_code=codes.FS_MOUNTED,
+                hint=f"`grep -l {device} /proc/[0-9]*/mountinfo` tells which",
+            )
+        time.sleep(0.02)
 
 
 def _grow_mounted(config: VEConfig, image: Path, wanted: int, now: int) -> None:
