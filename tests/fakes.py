@@ -74,6 +74,13 @@ def make_template(
     (tree / "etc").mkdir(parents=True)
     (tree / "etc/motd").write_text(content)
     (tree / "bin").symlink_to("usr/bin")
+    return template_of(tree, folder, signer, serial)
+
+
+def template_of(
+    tree: Path, folder: Path, signer: Signer | None, serial: str = OLD
+) -> TemplateFiles:
+    """Make a signed template of a tree."""
     files = TemplateFiles.of(folder, NAME)
     with files.archive.open("wb") as file:
         packed = archive.pack(tree, file, EPOCH)

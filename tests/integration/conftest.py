@@ -13,7 +13,7 @@ from zlib import crc32
 import pytest
 
 from tests.fakes import NAME as TINY
-from tests.fakes import Signer, make_template
+from tests.fakes import Signer, make_template, template_of
 
 CHECKOUT = Path(__file__).parent.parent.parent
 BIN = Path(sys.executable).parent
@@ -129,6 +129,20 @@ def left_behind(host: Host) -> list[str]:
     return found
 
 
+@contextmanager
+def own_network() -> Iterator[int]:
+    """Yield a process with a network namespace that stands for a host's own."""
+    command = "ip link set lo up; ip address add 10.9.9.9/32 dev lo; echo; exec sleep infinity"
+    words = ["unshare", "--net", "--", "sh", "-c", command]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        try:
+            yield holder.pid
+        finally:
+            holder.kill()
+
+
 @pytest.fixture(scope="session")
 def templates() -> Path:
     """A folder with signed templates; what has not changed since the last run is there already."""
@@ -156,27 +170,19 @@ def repository(templates: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 @pytest.fixture(scope="session")
 def node(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """A node that has fetched the templates."""
-    command = "ip link set lo up; ip address add 10.9.9.9/32 dev lo; echo; exec sleep infinity"
-    holder = subprocess.Popen(
-        ["unshare", "--net", "--", "sh", "-c", command], stdout=subprocess.PIPE
-    )
-    assert holder.stdout is not None
-    holder.stdout.readline()
-    host = Host(tmp_path_factory.mktemp("node"), holder.pid)
-    key = repository / "key.asc"
-    host.run(
-        "vztmpl", "remote", "add", "r", f"file://{repository}", "--key", key
-    ).check_returncode()
-    for archive in repository.rglob("*.tar.zst"):
-        host.run("vztmpl", "fetch", archive.name.removesuffix(".tar.zst")).check_returncode()
-    yield host
-    holder.kill()
-    holder.wait()
-    holder.stdout.close()
+    with own_network() as pid:
+        host = Host(tmp_path_factory.mktemp("node"), pid)
+        key = repository / "key.asc"
+        host.run(
+            "vztmpl", "remote", "add", "r", f"file://{repository}", "--key", key
+        ).check_returncode()
+        for archive in repository.rglob("*.tar.zst"):
+            host.run("vztmpl", "fetch", archive.name.removesuffix(".tar.zst")).check_returncode()
+        yield host
 
 
 @pytest.fixture(scope="session")
-def tiny(node: Host, publisher: Signer, tmp_path_factory: pytest.TempPathFactory) -> str:
+def tiny_template(node: Host, publisher: Signer, tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a cached template of a few bytes, for what needs no boot."""
     for file in make_template(tmp_path_factory.mktemp("tiny"), publisher).all:
         shutil.copy(file, node.sysroot / "vz/template/cache")
@@ -210,6 +216,59 @@ def mounted_image(at: Path, *make: str, gigabytes: int = 3) -> Iterator[Path]:
 def host(node: Host) -> Iterator[Host]:
     """The node, with nothing on it; what a test leaves on the machine fails it."""
     yield node
+    clear(node)
+
+
+@pytest.fixture(scope="session")
+def tiny_node(publisher: Signer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """A node of its own whose one template is a busybox: a VE of it boots in no time."""
+    with own_network() as pid:
+        host = Host(tmp_path_factory.mktemp("tiny"), pid)
+        tree = busybox_tree(tmp_path_factory.mktemp("busybox"))
+        cache = host.sysroot / "vz/template/cache"
+        cache.mkdir(parents=True)
+        files = template_of(tree, tree.parent, publisher)
+        for path in files.all:
+            shutil.copy(path, cache)
+        yield host
+
+
+@pytest.fixture
+def tiny(tiny_node: Host) -> Iterator[Host]:
+    """The node of tiny VEs, with nothing on it."""
+    yield tiny_node
+    clear(tiny_node)
+
+
+def busybox_tree(folder: Path) -> Path:
+    """Make a root file system whose every program is busybox, its init among them."""
+    tree = folder / "root"
+    for name in ("bin", "dev", "etc", "proc", "root", "run", "sys", "tmp", "var"):
+        (tree / name).mkdir(parents=True)
+    (tree / "sbin").symlink_to("bin")
+    shutil.copy("/bin/busybox", tree / "bin/busybox")
+    applets = subprocess.run(["/bin/busybox", "--list"], text=True, capture_output=True, check=True)
+    for name in applets.stdout.split():
+        if name != "busybox":
+            (tree / "bin" / name).symlink_to("busybox")
+    for name, text in _BUSYBOX_FILES.items():
+        (tree / name).write_text(text)
+    return tree
+
+
+_BUSYBOX_FILES = {
+    "etc/inittab": "::sysinit:/bin/sh -c 'date +%s >> /var/boots'\n"
+    "::respawn:-/bin/sh\n"
+    "::shutdown:/bin/sh -c 'echo clean >> /var/ends'\n",
+    "etc/passwd": "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n",
+    "etc/shadow": "root:*:19000:0:99999:7:::\nuser:*:19000:0:99999:7:::\n",
+    "etc/group": "root:x:0:\nuser:x:1000:\n",
+    "etc/hosts": "127.0.0.1\tlocalhost\n",
+}
+
+
+def clear(node: Host) -> None:
+    """Take away what a test left on a node; what it left on the machine fails it."""
     for ctid in node.vzlist("-a", "-1").split():
         node.run("vzctl", "stop", ctid, "--fast")
         node.run("vzctl", "umount", ctid)

@@ -31,9 +31,9 @@ def take(host: Host, uuid: str, name: str) -> None:
 
 @every_layout
 def test_a_switch_brings_files_and_settings_back(
-    host: Host, btrfs: Path, tiny: str, layout: str
+    host: Host, btrfs: Path, tiny_template: str, layout: str
 ) -> None:
-    create(host, btrfs, 101, layout, "--hostname", "first", template=tiny)
+    create(host, btrfs, 101, layout, "--hostname", "first", template=tiny_template)
     write(host, "one")
     take(host, ONE, "one")
     write(host, "two")
@@ -56,9 +56,9 @@ def test_a_switch_brings_files_and_settings_back(
 
 @every_layout
 def test_the_list_and_a_mount_show_what_there_is(
-    host: Host, btrfs: Path, tiny: str, layout: str
+    host: Host, btrfs: Path, tiny_template: str, layout: str
 ) -> None:
-    create(host, btrfs, 101, layout, template=tiny)
+    create(host, btrfs, 101, layout, template=tiny_template)
     write(host, "one")
     take(host, ONE, "the first")
     take(host, TWO, "")
@@ -116,15 +116,15 @@ def test_a_ve_goes_through_all_layouts_and_stays_the_same(host: Host, btrfs: Pat
 
 @every_layout
 def test_reinstall_keeps_the_old_files_and_the_settings(
-    host: Host, btrfs: Path, tiny: str, layout: str
+    host: Host, btrfs: Path, tiny_template: str, layout: str
 ) -> None:
-    create(host, btrfs, 101, layout, "--ipadd", "10.0.0.101", "--hostname", "web", template=tiny)
+    create(host, btrfs, 101, layout, "--ipadd", "10.0.0.101", "--hostname", "web", template=tiny_template)
     write(host, "old")
     said = host.vzctl("reinstall", 101)
     uuid = said.partition("{")[2].partition("}")[0]
     assert read(host) == "hello\n"
     assert host.vzlist("-aH", "-o", "ip,hostname,ostemplate", 101).split() == [
-        "10.0.0.101", "web", tiny,
+        "10.0.0.101", "web", tiny_template,
     ]  # fmt: skip
     host.vzctl("snapshot-switch", 101, "--id", uuid)
     assert read(host) == "old"
@@ -167,9 +167,9 @@ def test_running_ves_can_have_snapshots_where_they_are_of_one_moment(
     ],
 )
 def test_what_can_not_be_done_is_said(
-    host: Host, tiny: str, words: tuple[object, ...], code: int, says: str
+    host: Host, tiny_template: str, words: tuple[object, ...], code: int, says: str
 ) -> None:
-    host.vzctl("create", 101, "--ostemplate", tiny)
+    host.vzctl("create", 101, "--ostemplate", tiny_template)
     take(host, ONE, "")
     result = host.run("vzctl", *words)
     assert (result.returncode, says in result.stderr) == (code, True), result.stderr
@@ -212,10 +212,10 @@ exit $status
 
 @every_layout
 def test_commands_cut_short_anywhere_need_no_repair(
-    host: Host, btrfs: Path, tiny: str, tmp_path: Path, layout: str
+    host: Host, btrfs: Path, tiny_template: str, tmp_path: Path, layout: str
 ) -> None:
     killer = Killer(host, tmp_path)
-    words = ("--ostemplate", tiny, "--private", f"{btrfs}/$VEID")
+    words = ("--ostemplate", tiny_template, "--private", f"{btrfs}/$VEID")
     assert set(killer.cut_short("create", 101, "--layout", layout, *words)) <= {0, -9, 44}
     write(host, "one")
     assert killer.cut_short("snapshot", 101)[-1] == 0
