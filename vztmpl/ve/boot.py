@@ -57,7 +57,7 @@ def bring_up(node: Node, config: VEConfig, warn: Warn) -> None:
         runtime.console_log(node, ctid).parent.mkdir(parents=True, exist_ok=True)
         hostname = config.hostname or config.name.replace(" ", "-") or f"ve{ctid}"
         place = runtime.root_place(node, config)
-        spec.write(folder, spec.spec(config, hostname, place, groups.name, users))
+        spec.write(folder, spec.spec(config, hostname, place, groups.name, users=users))
         with locked(_parents_lock(node), shared=True, wait=True):
             cgroup.delegate(groups, config.first_id)
             pid = runtime.create(node, config, groups, token, _on_exit(ctid, token))

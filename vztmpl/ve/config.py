@@ -4,9 +4,9 @@ The file stays valid shell and belongs to the admin as much as to us: others may
 it at any time, so it is read afresh for every command, and comments and unknown lines survive.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vztmpl import shellvars
 from vztmpl.errors import VEError
@@ -14,8 +14,13 @@ from vztmpl.settings import Node, shipped
 from vztmpl.ve import beancounters, codes, units
 from vztmpl.ve.disk import Disk
 
+if TYPE_CHECKING:
+    from vztmpl.ve.interface import Interface
+    from vztmpl.ve.isolation import Isolation
+
 MAX_CTID = 2147483644
 IDS_PER_VE = 65536
+_ISOLATION = ("CAPABILITY", "FEATURES", "DEVICES", "DEVNODES", "NETFILTER")
 _DEFAULT_SAMPLE = "vswap-1g"
 
 
@@ -59,6 +64,16 @@ class VEConfig(NamedTuple):
     """Requests per second; 0 is no limit."""
     stop_timeout_seconds: int
     disk: Disk = Disk()
+    boot_order: int | None = None
+    """VEs with higher ones start first; those without one last."""
+    interfaces: "tuple[Interface, ...]" = ()
+    """Ethernet links, beside or in place of venet."""
+    netdevs: tuple[str, ...] = ()
+    """Interfaces of the host that are the VE's while it runs."""
+    rate_kbit: int = 0
+    """Traffic in each direction; 0 is no limit."""
+    isolation: "Isolation | None" = None
+    """Capabilities, features and devices; None: the default ones."""
 
 
 def conf_path(node: Node, ctid: int) -> Path:
@@ -242,6 +257,11 @@ def _typed(node: Node, ctid: int, values: Mapping[str, str]) -> VEConfig:
         iopslimit=_whole("IOPSLIMIT", get("IOPSLIMIT") or "0"),
         stop_timeout_seconds=_whole("STOP_TIMEOUT", get("STOP_TIMEOUT") or "120"),
         disk=Disk.parse(values),
+        boot_order=_whole("BOOTORDER", get("BOOTORDER")) if get("BOOTORDER") else None,
+        interfaces=_interfaces(get("NETIF"), ctid),
+        netdevs=tuple(get("NETDEV").replace(",", " ").split()),
+        rate_kbit=_rate(get("RATE")),
+        isolation=_isolation(get),
     )
 
 
@@ -252,6 +272,30 @@ def _beancounters(values: Mapping[str, str]) -> dict[str, units.Pair]:
         if (known := beancounters.BY_NAME.get(name)) and text and variable.isupper():
             found[name] = units.pair(text, known.unit)
     return found
+
+
+# Few VEs set these, so what reads them is imported for those only.
+
+
+def _interfaces(text: str, ctid: int) -> "tuple[Interface, ...]":
+    if not text:
+        return ()
+    from vztmpl.ve import interface
+
+    return interface.read(text, ctid)
+
+
+def _isolation(get: Callable[[str], str]) -> "Isolation | None":
+    if not any(get(name) for name in _ISOLATION):
+        return None
+    from vztmpl.ve import isolation
+
+    return isolation.read(get)
+
+
+def _rate(text: str) -> int:
+    """Read ``device:class:kbit``; device and class are OpenVZ's and mean nothing here."""
+    return _whole("RATE", text.strip().rpartition(":")[2]) if text.strip() else 0
 
 
 def _unsaved_path(node: Node, ctid: int) -> Path:
