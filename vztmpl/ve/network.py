@@ -29,8 +29,8 @@ def host_interface(node: Node, ctid: int) -> str:
 def attach(node: Node, ctid: int, pid: int, addresses: Sequence[str]) -> None:
     """Give the network namespace of process ``pid`` its link and its addresses."""
     name = host_interface(node, ctid)
-    _host(link_commands(name, ctid, pid) + [route("add", name, one) for one in addresses])
-    _inside(pid, inside_commands() + [address("add", one) for one in addresses])
+    on_host(link_commands(name, ctid, pid) + [route("add", name, one) for one in addresses])
+    in_ve(pid, inside_commands() + [address("add", one) for one in addresses])
     _guard(name)
 
 
@@ -40,7 +40,7 @@ def detach(node: Node, ctid: int) -> None:
     if not Path(f"/proc/sys/net/ipv4/conf/{name}").exists():  # unlike /sys, of our own namespace
         return
     try:
-        _host([f"link delete {name}"])
+        on_host([f"link delete {name}"])
     except VEError as error:
         if "Cannot find device" not in str(error):
             raise
@@ -48,14 +48,14 @@ def detach(node: Node, ctid: int) -> None:
 
 def add(node: Node, ctid: int, pid: int, one: str) -> None:
     """Give a running VE one more address."""
-    _host([route("add", host_interface(node, ctid), one)])
-    _inside(pid, [address("add", one)])
+    on_host([route("add", host_interface(node, ctid), one)])
+    in_ve(pid, [address("add", one)])
 
 
 def remove(node: Node, ctid: int, pid: int, one: str) -> None:
     """Take an address away from a running VE."""
-    _inside(pid, [address("delete", one)])
-    _host([route("delete", host_interface(node, ctid), one)])
+    in_ve(pid, [address("delete", one)])
+    on_host([route("delete", host_interface(node, ctid), one)])
 
 
 def link_commands(name: str, ctid: int, pid: int) -> list[str]:
@@ -108,12 +108,19 @@ def _guard(name: str) -> None:
             path.write_text(value)
 
 
-def _host(lines: Iterable[str]) -> None:
+def on_host(lines: Iterable[str]) -> None:
+    """Run ``ip -batch`` lines where the host's links are."""
     _batch(["ip", "-batch", "-"], lines)
 
 
-def _inside(pid: int, lines: Iterable[str]) -> None:
+def in_ve(pid: int, lines: Iterable[str]) -> None:
+    """Run ``ip -batch`` lines in the network namespace of process ``pid``."""
     _batch(["nsenter", f"--net=/proc/{pid}/ns/net", "--", "ip", "-batch", "-"], lines)
+
+
+def ip(line: str) -> None:
+    """Run one line of ``ip`` on the host; CommandError when it is refused."""
+    run(["ip", *line.split()])
 
 
 def _batch(argv: Sequence[str], lines: Iterable[str]) -> None:
