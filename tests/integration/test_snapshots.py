@@ -118,7 +118,17 @@ def test_a_ve_goes_through_all_layouts_and_stays_the_same(host: Host, btrfs: Pat
 def test_reinstall_keeps_the_old_files_and_the_settings(
     host: Host, btrfs: Path, tiny_template: str, layout: str
 ) -> None:
-    create(host, btrfs, 101, layout, "--ipadd", "10.0.0.101", "--hostname", "web", template=tiny_template)
+    create(
+        host,
+        btrfs,
+        101,
+        layout,
+        "--ipadd",
+        "10.0.0.101",
+        "--hostname",
+        "web",
+        template=tiny_template,
+    )
     write(host, "old")
     said = host.vzctl("reinstall", 101)
     uuid = said.partition("{")[2].partition("}")[0]

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -15,13 +16,15 @@ from vztmpl.errors import LockedError, VEError
 from vztmpl.files import locked, remove_abandoned, remove_tree, write_text
 from vztmpl.settings import Node
 from vztmpl.ve import (
-    area,
+    actions,
     cgroup,
     codes,
+    freezer,
     guest,
     hostcpu,
+    inits,
     inside,
-    network,
+    links,
     resources,
     runtime,
     spec,
@@ -34,13 +37,14 @@ from vztmpl.ve.resources import Warn
 from vztmpl.ve.rlimits import user_namespace
 from vztmpl.ve.status import run_folder, running_boot, start_time, state_path
 
-STOP_SIGNAL = signal.SIGRTMIN + 3  # systemd(1): halt
 _STOPPING = "stopping"  # in place of the token: whoever shuts the VE down also tears it down
 _KILL_SECONDS = 10
 _CONMON_SECONDS = 2
 
 
-def bring_up(node: Node, config: VEConfig, warn: Warn) -> None:
+def bring_up(
+    node: Node, config: VEConfig, warn: Warn, init: Sequence[str] = ("/sbin/init",)
+) -> None:
     """Boot a VE that does not run: it has its limits and its network before its init runs."""
     ctid = config.ctid
     tear_down(node, config, unmount=False)
@@ -49,7 +53,7 @@ def bring_up(node: Node, config: VEConfig, warn: Warn) -> None:
     with ExitStack() as undo, user_namespace(config) as users:
         undo.callback(tear_down, node, config)
         if not is_mounted(config.root):
-            area.mount_root(node, config)
+            actions.mount_root(node, config)
         inside.write_names(config)
         folder = run_folder(node, ctid)
         (folder / "exit").mkdir(parents=True)
@@ -57,16 +61,26 @@ def bring_up(node: Node, config: VEConfig, warn: Warn) -> None:
         runtime.console_log(node, ctid).parent.mkdir(parents=True, exist_ok=True)
         hostname = config.hostname or config.name.replace(" ", "-") or f"ve{ctid}"
         place = runtime.root_place(node, config)
-        spec.write(folder, spec.spec(config, hostname, place, groups.name, users=users))
+        content = spec.spec(
+            config,
+            hostname,
+            place,
+            groups.name,
+            init=init,
+            devices=_devices(node, config),
+            users=users,
+        )
+        spec.write(folder, content)
         with locked(_parents_lock(node), shared=True, wait=True):
             cgroup.delegate(groups, config.first_id)
             pid = runtime.create(node, config, groups, token, _on_exit(ctid, token))
         guest.prepare(config, pid)
         resources.put_in_force(Place(groups, pid, folder), config, warn)
         hostcpu.balance(node)
-        network.attach(node, ctid, pid, config.addresses)
+        links.attach(node, config, pid)
         write_text(state_path(node, ctid), f"{pid} {start_time(pid)} {token}\n")
         runtime.start(node, ctid)
+        actions.run_inside(node, ctid, "start")
         undo.pop_all()
 
 
@@ -75,12 +89,15 @@ def shut_down(node: Node, config: VEConfig, *, fast: bool) -> bool:
     boot = running_boot(node, config.ctid)
     if boot is None:
         return False
+    freezer.thaw(node, config.ctid)
+    if not fast:
+        actions.run_inside(node, config.ctid, "stop")
     write_text(state_path(node, config.ctid), f"{boot.pid} {boot.start_time} {_STOPPING}\n")
     with suppress(ProcessLookupError):
         init = os.pidfd_open(boot.pid)
         try:
             if start_time(boot.pid) == boot.start_time:
-                _end(config, init, fast=fast)
+                _end(node, config, boot.pid, init, fast=fast)
         finally:
             os.close(init)
     return True
@@ -97,20 +114,39 @@ def tear_down(node: Node, config: VEConfig, *, unmount: bool = True) -> None:
                 os.kill(pid, signal.SIGKILL)
         _end_conmon(node, ctid, groups)
         runtime.forget(node, ctid)
-        network.detach(node, ctid)
+        links.detach(node, ctid)
         cgroup.remove(groups)
         _remove_parents(node, groups)
         hostcpu.balance(node)
-    if unmount:
-        area.unmount_root(config)
+    try:
+        if unmount:
+            actions.unmount_root(node, config)
+    finally:
+        _remove_folder(node, ctid)
+
+
+def _devices(node: Node, config: VEConfig) -> Mapping[str, Path]:
+    if config.isolation is None:
+        return {}
+    from vztmpl.ve import devices
+
+    return devices.provide(node, config)
+
+
+def _remove_folder(node: Node, ctid: int) -> None:
+    folder = run_folder(node, ctid)
+    if (folder / "devices").exists():
+        from vztmpl.ve import devices
+
+        devices.withdraw(node, ctid)
     remove_tree(folder)
     remove_abandoned(folder)
 
 
-def _end(config: VEConfig, init: int, *, fast: bool) -> None:
-    """Ask an init to end, then make it; ``init`` is its pidfd."""
+def _end(node: Node, config: VEConfig, pid: int, init: int, *, fast: bool) -> None:
+    """Ask an init to end, then make it; ``init`` is the pidfd of ``pid``."""
     if not fast:
-        signal.pidfd_send_signal(init, STOP_SIGNAL)
+        inits.ask_to_end(node, config.ctid, pid, init)
         if _ends(init, config.stop_timeout_seconds):
             return
     signal.pidfd_send_signal(init, signal.SIGKILL)

@@ -9,13 +9,14 @@ are carried through pipes.
 
 import os
 import select
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from vztmpl.errors import VEError
 from vztmpl.run import STANDARD_PATH, attached, replace
 from vztmpl.settings import Node
-from vztmpl.ve import cgroup, codes, rlimits, runtime
+from vztmpl.ve import cgroup, codes, freezer, rlimits, runtime
 from vztmpl.ve.status import running_boot
 
 _ENVIRONMENT = {
@@ -28,6 +29,7 @@ _LOGIN = (
     '[ -z "$1" ] || eval "$1"; if [ -x /bin/bash ]; then exec /bin/bash -l; fi; exec /bin/sh -l'
 )
 _CHUNK = 1 << 16
+_SCRIPT_DESCRIPTOR = 3  # the first that the runtime hands on
 
 
 def shell_command(words: Sequence[str], failed: str = "$?") -> list[str]:
@@ -56,7 +58,58 @@ def enter(node: Node, ctid: int, argv: Sequence[str]) -> int:
     return attached(_prepared(node, ctid, argv, terminal=terminal))
 
 
-def _prepared(node: Node, ctid: int, argv: Sequence[str], *, terminal: bool) -> list[str]:
+def run_quietly(node: Node, ctid: int, argv: Sequence[str], stdin: bytes = b"") -> int:
+    """Run ``argv`` in a running VE apart from our own stdin and stdout; return its status."""
+
+    def become() -> NoReturn:
+        os.dup2(_filled("stdin", stdin), 0)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        replace(_prepared(node, ctid, argv, terminal=False))
+
+    return _apart(become)
+
+
+def run_script(node: Node, ctid: int, script: Path, arguments: Sequence[str] = ()) -> int:
+    """Run a file of the host's in a running VE, on our stdin and stdout; return its status.
+
+    It gets there as a descriptor, not as a file in the VE's tree: nothing is left, and the VE's
+    root has no say in what is run.
+    """
+    content = script.read_bytes()
+
+    def become() -> NoReturn:
+        os.dup2(_filled("script", content), _SCRIPT_DESCRIPTOR)
+        place = f"/proc/self/fd/{_SCRIPT_DESCRIPTOR}"
+        argv = ["/bin/sh", "-c", f'{place} "$@"', script.name, *arguments]
+        replace(_prepared(node, ctid, argv, terminal=False, descriptors=1))
+
+    return _apart(become)
+
+
+def _apart(become: Callable[[], NoReturn]) -> int:
+    """Do it in a child, whose namespaces and groups change while ours stay; return its status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            become()
+        finally:
+            os._exit(127)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _filled(name: str, content: bytes) -> int:
+    """Return a descriptor that ``content`` is read from, or run from."""
+    descriptor = os.memfd_create(name)
+    with os.fdopen(os.dup(descriptor), "wb") as file:
+        file.write(content)
+    os.fchmod(descriptor, 0o755)
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def _prepared(
+    node: Node, ctid: int, argv: Sequence[str], *, terminal: bool, descriptors: int = 0
+) -> list[str]:
     boot = running_boot(node, ctid)
     if boot is None:
         raise VEError(
@@ -64,10 +117,18 @@ def _prepared(node: Node, ctid: int, argv: Sequence[str], *, terminal: bool) -> 
             vz_code=codes.VE_NOT_RUNNING,
             hint=f"vzctl start {ctid}",
         )
+    if freezer.is_frozen(node, ctid):
+        raise VEError(
+            "Container is suspended",
+            vz_code=codes.VE_NOT_RUNNING,
+            hint=f"vzctl resume {ctid}",
+        )
     rlimits.adopt(boot.pid)
     runtime.join(cgroup.of_ve(node.tag, ctid))
     environment: Mapping[str, str] = {**_ENVIRONMENT, "TERM": os.environ.get("TERM") or "linux"}
-    return runtime.exec_command(node, ctid, argv, environment, terminal=terminal)
+    return runtime.exec_command(
+        node, ctid, argv, environment, terminal=terminal, descriptors=descriptors
+    )
 
 
 def _carried(command: Sequence[str], terminals: Sequence[int]) -> int:

@@ -12,7 +12,19 @@ from vztmpl import shellvars
 from vztmpl.errors import VEError
 from vztmpl.files import locked, write_text
 from vztmpl.settings import Node
-from vztmpl.ve import area, cgroup, codes, hostcpu, ids, inside, network, resources, runtime
+from vztmpl.ve import (
+    actions,
+    area,
+    cgroup,
+    codes,
+    hostcpu,
+    ids,
+    inside,
+    links,
+    resources,
+    runtime,
+    services,
+)
 from vztmpl.ve import config as configuration
 from vztmpl.ve.boot import bring_up, shut_down, tear_down
 from vztmpl.ve.config import VEConfig
@@ -81,7 +93,10 @@ def start(node: Node, ctid: int, warn: Warn) -> None:
         if running_boot(node, ctid):
             raise VEError("Container is already running", vz_code=codes.VE_RUNNING)
         require_private(config)
+        for line in config.isolation.warnings() if config.isolation else ():
+            warn(line)
         bring_up(node, config, warn)
+        services.remember(node, config)
 
 
 def unkept(node: Node, ctid: int) -> list[str]:
@@ -89,15 +104,30 @@ def unkept(node: Node, ctid: int) -> list[str]:
     return area.unkept(configuration.load(node, ctid))
 
 
-def stop(node: Node, ctid: int, *, fast: bool = False, unmount: bool = True) -> bool:
+def stop(
+    node: Node,
+    ctid: int,
+    *,
+    fast: bool = False,
+    unmount: bool = True,
+    within_seconds: int | None = None,
+    forget: bool = True,
+) -> bool:
     """Shut a VE down: its init is asked, and killed after STOP_TIMEOUT; ``fast`` kills at once.
 
-    Return whether it was running; what is left of one that was not is cleared away all the same.
+    ``within_seconds`` may shorten that time. ``forget`` is False when the node goes down and the
+    VE is to come up with it again. Return whether it was running; what is left of one that was
+    not is cleared away all the same.
     """
     with locked(lock_path(node, ctid)):
         config = configuration.load(node, ctid)
+        if within_seconds is not None:
+            patience = min(config.stop_timeout_seconds, within_seconds)
+            config = config._replace(stop_timeout_seconds=patience)
         ran = shut_down(node, config, fast=fast)
         tear_down(node, config, unmount=unmount)
+        if forget:
+            services.forget(node, ctid)
         return ran
 
 
@@ -124,6 +154,7 @@ def init_ended(node: Node, ctid: int, token: str, warn: Warn) -> None:
             bring_up(node, config, warn)
         else:
             tear_down(node, config)
+            services.forget(node, ctid)
 
 
 def destroy(node: Node, ctid: int) -> None:
@@ -159,7 +190,7 @@ def mount(node: Node, ctid: int) -> None:
         if status(node, config).mounted:
             raise VEError("Container is already mounted", vz_code=codes.FS_MOUNTED)
         require_private(config)
-        area.mount_root(node, config)
+        actions.mount_root(node, config)
 
 
 def unmount(node: Node, ctid: int) -> None:
@@ -175,7 +206,7 @@ def unmount(node: Node, ctid: int) -> None:
             )
         if not now.mounted:
             raise VEError("Container is not mounted", vz_code=codes.FS_NOT_MOUNTED)
-        area.unmount_root(config)
+        actions.unmount_root(node, config)
 
 
 def change(
@@ -185,11 +216,13 @@ def change(
     warn: Warn,
     *,
     save: bool,
+    later: bool = False,
 ) -> bool:
     """Change a VE's settings, at once where it runs; return whether it does.
 
     ``decide`` sees the present settings and returns conf variables. All or nothing: what the
-    kernel refuses is not saved. ``warn`` is told of limits that this host can't enforce.
+    kernel refuses is not saved. ``warn`` is told of limits that this host can't enforce. ``later``:
+    what a running VE can't get may wait for its next start.
     """
     with locked(lock_path(node, ctid)):
         boot = running_boot(node, ctid)
@@ -207,6 +240,12 @@ def change(
             after, map(str.lower, changes), unified=groups.hierarchies.unified
         ).items():
             warn(f"{name} can't be enforced on this host: {why}")
+        if boot and not later and before.isolation != after.isolation:
+            raise VEError(
+                "capabilities, features, devices and netfilter of a running container can't change",
+                vz_code=codes.VE_RUNNING,
+                hint="add --save, and --setmode restart, or --setmode ignore until it starts again",
+            )
         if boot:
             place = Place(groups, boot.pid, run_folder(node, ctid))
             with ExitStack() as undo:
@@ -239,12 +278,7 @@ def require_private(config: VEConfig) -> None:
 
 
 def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:
-    for one in before.addresses:
-        if one not in after.addresses:
-            network.remove(node, after.ctid, boot.pid, one)
-    for one in after.addresses:
-        if one not in before.addresses:
-            network.add(node, after.ctid, boot.pid, one)
+    links.change(node, boot.pid, before, after)
     names = ("hostname", "nameservers", "search_domains")
     if any(getattr(before, name) != getattr(after, name) for name in names):
         inside.write_names(after)

@@ -208,6 +208,7 @@ PARAMETERS = (
     Parameter("private", "VE_PRIVATE", path, "PATH", "private area; $VEID is the CTID"),
     Parameter("root", "VE_ROOT", path, "PATH", "where its root is mounted"),
     Parameter("onboot", "ONBOOT", _yes_no, "yes|no", "start with the node"),
+    Parameter("bootorder", "BOOTORDER", _whole(0, 2**31 - 1), "NUM", "higher ones start first"),
     Parameter("disabled", "DISABLED", _yes_no, "yes|no", "refuse to start"),
     Parameter("stop-timeout", "STOP_TIMEOUT", _whole(1, 86_400), "SECONDS", "before it is killed"),
 )

@@ -32,7 +32,14 @@ VERBS = {
     "ubc": "ubc",
     "exec": "exec",
     "exec2": "exec2",
+    "exec3": "exec3",
+    "runscript": "runscript",
     "enter": "enter",
+    "console": "console",
+    "suspend": "suspend",
+    "resume": "resume",
+    "chkpnt": "chkpnt",
+    "restore": "restore",
     "mount": "mount",
     "umount": "umount",
     "snapshot": "snapshot",
@@ -132,6 +139,8 @@ def _run(name: str, words: list[str], *, quiet: bool) -> int | None:
     from vztmpl.ve.config import find
 
     node = settings.load()
+    if (name, words[0]) == ("start", "destroy") and len(words) > 1:  # libvirt 9's undefine
+        return _run("destroy", words[1:], quiet=quiet)
     ctid = find(node, words[0])
     if ctid == 0 and name != "set":
         raise VEError(
@@ -151,7 +160,7 @@ def load(name: str) -> Verb:
 
 
 def _parsed(name: str, verb: Verb, words: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    if "…" in verb.ARGUMENTS:
+    if "…" in verb.ARGUMENTS or verb.ARGUMENTS == "SCRIPT":
         return [], words
     from getopt import GetoptError, gnu_getopt
 

@@ -32,7 +32,7 @@ def run(call: Call) -> None:
     from vztmpl.ve import lifecycle
 
     node = call.node
-    name = call.value("ostemplate") or node.setting("DEF_OSTEMPLATE")
+    name = _template(call)
     if not name:
         raise VEError(
             "OS template is not specified",
@@ -41,7 +41,9 @@ def run(call: Call) -> None:
         )
     cache = Cache(node.cache, node.bases, node.locks)
     name = _in_cache(call, cache, name)
-    wanted = {**changes(call, (*PARAMETERS, ADDRESS, *LISTS)), "OSTEMPLATE": name}
+    options = [each for each in call.options if each != ("name", str(call.ctid))]  # libvirt's
+    parameters = (*PARAMETERS, ADDRESS, *LISTS)
+    wanted = {**changes(call._replace(options=options), parameters), "OSTEMPLATE": name}
     if call.has("layout"):
         wanted["VE_LAYOUT"] = disk.layout(call.value("layout"))
     call.say(f"Creating container private area ({name})")
@@ -51,6 +53,21 @@ def run(call: Call) -> None:
     for line in lifecycle.unkept(node, call.ctid):
         call.say(f"WARNING: {line}")
     call.say("Container private area was created")
+
+
+def _template(call: Call) -> str:
+    """Return the OS template asked for, or the default one.
+
+    libvirt 9 gives a piece of its own memory in place of the name that it was given.
+    """
+    default = call.node.setting("DEF_OSTEMPLATE")
+    name = call.value("ostemplate") or default
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        call.say(f"WARNING: --ostemplate is not text; using {default or 'none'}")
+        return default
+    return name
 
 
 def _in_cache(call: Call, cache: "Cache", name: str) -> str:

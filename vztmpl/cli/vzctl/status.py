@@ -1,7 +1,7 @@
 """Say whether a container exists, is mounted, is running.
 
 The line is always there, also for a container that is not, and also with --quiet:
-CTID 101 exist|deleted mounted|unmounted running|down
+CTID 101 exist|deleted mounted|unmounted running|down[ suspended]
 
 Example: vzctl status 101
 """
@@ -18,6 +18,7 @@ OPTIONS: dict[str, str] = {}
 def run(call: Call) -> None:
     """Print the VE's status."""
     from vztmpl.ve.config import load
+    from vztmpl.ve.freezer import is_frozen
     from vztmpl.ve.status import Status, status
 
     try:
@@ -29,4 +30,5 @@ def run(call: Call) -> None:
         "mounted" if now.mounted else "unmounted",
         "running" if now.running else "down",
     )
-    sys.stdout.write(f"CTID {call.ctid} {' '.join(words)}\n")
+    frozen = " suspended" if now.running and is_frozen(call.node, call.ctid) else ""
+    sys.stdout.write(f"CTID {call.ctid} {' '.join(words)}{frozen}\n")
