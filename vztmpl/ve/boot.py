@@ -35,7 +35,14 @@ from vztmpl.ve.mounts import is_mounted
 from vztmpl.ve.readings import Place
 from vztmpl.ve.resources import Warn
 from vztmpl.ve.rlimits import user_namespace
-from vztmpl.ve.status import run_folder, running_boot, start_time, state_path
+from vztmpl.ve.status import (
+    Boot,
+    recorded_boot,
+    run_folder,
+    running_boot,
+    start_time,
+    state_path,
+)
 
 _STOPPING = "stopping"  # in place of the token: whoever shuts the VE down also tears it down
 _KILL_SECONDS = 10
@@ -92,7 +99,7 @@ def shut_down(node: Node, config: VEConfig, *, fast: bool) -> bool:
     freezer.thaw(node, config.ctid)
     if not fast:
         actions.run_inside(node, config.ctid, "stop")
-    write_text(state_path(node, config.ctid), f"{boot.pid} {boot.start_time} {_STOPPING}\n")
+    _claim_end(node, config.ctid, boot)
     with suppress(ProcessLookupError):
         init = os.pidfd_open(boot.pid)
         try:
@@ -109,6 +116,8 @@ def tear_down(node: Node, config: VEConfig, *, unmount: bool = True) -> None:
     folder = run_folder(node, ctid)
     groups = cgroup.of_ve(node.tag, ctid)
     if folder.exists() or groups.folders():
+        if boot := recorded_boot(node, ctid):
+            _claim_end(node, ctid, boot)
         for pid in cgroup.members(groups):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -123,6 +132,12 @@ def tear_down(node: Node, config: VEConfig, *, unmount: bool = True) -> None:
             actions.unmount_root(node, config)
     finally:
         _remove_folder(node, ctid)
+
+
+def _claim_end(node: Node, ctid: int, boot: Boot) -> None:
+    """Have conmon leave it to us what is done when this life of the VE ends."""
+    if boot.token != _STOPPING:
+        write_text(state_path(node, ctid), f"{boot.pid} {boot.start_time} {_STOPPING}\n")
 
 
 def _devices(node: Node, config: VEConfig) -> Mapping[str, Path]:

@@ -7,20 +7,13 @@ change the size of the terminal (conmon's ``src/conn_sock.c`` and ``src/ctrl.c``
 
 import os
 import select
-import signal
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING
+import socket
+from contextlib import suppress
 
 from vztmpl.errors import VEError
 from vztmpl.settings import Node
-from vztmpl.ve import codes
+from vztmpl.ve import codes, terminal
 from vztmpl.ve.status import run_folder, running_boot
-
-if TYPE_CHECKING:
-    import socket
 
 _ESCAPE, _DETACH = 0x1B, ord(".")
 _CHUNK = 8192  # conmon reads and writes no more at once
@@ -28,22 +21,22 @@ _CHUNK = 8192  # conmon reads and writes no more at once
 
 def attach(node: Node, ctid: int) -> None:
     """Join our stdin and stdout to a VE's console until Esc . is typed, or the VE ends."""
-    import socket
-
     if running_boot(node, ctid) is None:
         raise VEError(
             "Container is not running", vz_code=codes.VE_NOT_RUNNING, hint=f"vzctl start {ctid}"
         )
     folder = run_folder(node, ctid)
-    with (
-        socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link,
-        _raw_terminal(folder / "ctl"),
-    ):
-        link.connect(_short(folder / str(ctid) / "attach"))
+
+    def resize(rows: int, columns: int) -> None:
+        with suppress(OSError):
+            (folder / "ctl").write_text(f"1 {rows} {columns}\n")
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link, terminal.raw(resize):
+        link.connect(terminal.short(folder / str(ctid) / "attach"))
         _relay(link)
 
 
-def _relay(link: "socket.socket") -> None:
+def _relay(link: socket.socket) -> None:
     keys = _Keys()
     sources: list[int] = [link.fileno(), 0]
     while True:
@@ -83,35 +76,3 @@ class _Keys:
             else:
                 out.append(key)
         return bytes(out)
-
-
-@contextmanager
-def _raw_terminal(control: Path) -> Iterator[None]:
-    """Have every key go to the VE, and our terminal's size too, as long as the block runs."""
-    if not os.isatty(0):
-        yield
-        return
-    import termios
-    import tty
-
-    def resize(*_: object) -> None:
-        size = os.get_terminal_size(0)
-        with suppress(OSError):
-            control.write_text(f"1 {size.lines} {size.columns}\n")
-
-    before = termios.tcgetattr(0)
-    previous = signal.signal(signal.SIGWINCH, resize)
-    resize()
-    try:
-        tty.setraw(0)
-        yield
-    finally:
-        termios.tcsetattr(0, termios.TCSADRAIN, before)
-        signal.signal(signal.SIGWINCH, previous)
-        sys.stdout.write("\n")
-
-
-def _short(path: Path) -> str:
-    """Return a path that fits into a socket's address, which has room for 107 bytes."""
-    folder = os.open(path.parent, os.O_PATH | os.O_CLOEXEC)
-    return f"/proc/self/fd/{folder}/{path.name}"

@@ -17,7 +17,7 @@ from vztmpl.errors import VEError
 from vztmpl.run import STANDARD_PATH, attached, replace
 from vztmpl.settings import Node
 from vztmpl.ve import cgroup, codes, freezer, rlimits, runtime
-from vztmpl.ve.status import running_boot
+from vztmpl.ve.status import Boot, run_folder, running_boot
 
 _ENVIRONMENT = {
     "PATH": STANDARD_PATH,
@@ -46,16 +46,19 @@ def login_command(first: Sequence[str]) -> list[str]:
 def execute(node: Node, ctid: int, argv: Sequence[str]) -> NoReturn:
     """Run ``argv`` in a running VE on our stdin, stdout and stderr; ends this process."""
     terminals = [descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)]
-    command = _prepared(node, ctid, argv, terminal=len(terminals) == 3)  # noqa: PLR2004
-    if terminals and len(terminals) < 3:  # noqa: PLR2004
+    if len(terminals) == 3:  # noqa: PLR2004
+        os._exit(_on_terminal(node, ctid, argv))
+    command = _prepared(node, ctid, argv)
+    if terminals:
         os._exit(_carried(command, terminals))
     replace(command)
 
 
 def enter(node: Node, ctid: int, argv: Sequence[str]) -> int:
     """Run ``argv`` in a running VE as ``execute`` does, and return its status."""
-    terminal = all(os.isatty(descriptor) for descriptor in (0, 1, 2))
-    return attached(_prepared(node, ctid, argv, terminal=terminal))
+    if all(os.isatty(descriptor) for descriptor in (0, 1, 2)):
+        return _on_terminal(node, ctid, argv)
+    return attached(_prepared(node, ctid, argv))
 
 
 def run_quietly(node: Node, ctid: int, argv: Sequence[str], stdin: bytes = b"") -> int:
@@ -64,9 +67,9 @@ def run_quietly(node: Node, ctid: int, argv: Sequence[str], stdin: bytes = b"") 
     def become() -> NoReturn:
         os.dup2(_filled("stdin", stdin), 0)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        replace(_prepared(node, ctid, argv, terminal=False))
+        replace(_prepared(node, ctid, argv))
 
-    return _apart(become)
+    return _waited(_apart(become))
 
 
 def run_script(node: Node, ctid: int, script: Path, arguments: Sequence[str] = ()) -> int:
@@ -79,22 +82,40 @@ def run_script(node: Node, ctid: int, script: Path, arguments: Sequence[str] = (
 
     def become() -> NoReturn:
         os.dup2(_filled("script", content), _SCRIPT_DESCRIPTOR)
+        os.set_inheritable(_SCRIPT_DESCRIPTOR, True)  # it may have been that one already
         place = f"/proc/self/fd/{_SCRIPT_DESCRIPTOR}"
         argv = ["/bin/sh", "-c", f'{place} "$@"', script.name, *arguments]
-        replace(_prepared(node, ctid, argv, terminal=False, descriptors=1))
+        replace(_prepared(node, ctid, argv, "--preserve-fds=1"))
 
-    return _apart(become)
+    return _waited(_apart(become))
+
+
+def _on_terminal(node: Node, ctid: int, argv: Sequence[str]) -> int:
+    """Run ``argv`` in a running VE on a terminal of its own, joined to ours; return its status."""
+    from vztmpl.ve import terminal
+
+    _awake(node, ctid)
+
+    def start(console: Path) -> int:
+        words = ("--tty", f"--console-socket={console}")
+        return _apart(lambda: replace(_prepared(node, ctid, argv, *words)))
+
+    return terminal.joined(run_folder(node, ctid), start)
+
+
+def _waited(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def _apart(become: Callable[[], NoReturn]) -> int:
-    """Do it in a child, whose namespaces and groups change while ours stay; return its status."""
+    """Do it in a child, whose namespaces and groups change while ours stay; return its pid."""
     child = os.fork()
     if child == 0:
         try:
             become()
         finally:
             os._exit(127)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    return child
 
 
 def _filled(name: str, content: bytes) -> int:
@@ -107,27 +128,21 @@ def _filled(name: str, content: bytes) -> int:
     return descriptor
 
 
-def _prepared(
-    node: Node, ctid: int, argv: Sequence[str], *, terminal: bool, descriptors: int = 0
-) -> list[str]:
-    boot = running_boot(node, ctid)
-    if boot is None:
-        raise VEError(
-            "Container is not running",
-            vz_code=codes.VE_NOT_RUNNING,
-            hint=f"vzctl start {ctid}",
-        )
-    if freezer.is_frozen(node, ctid):
-        raise VEError(
-            "Container is suspended",
-            vz_code=codes.VE_NOT_RUNNING,
-            hint=f"vzctl resume {ctid}",
-        )
-    rlimits.adopt(boot.pid)
+def _prepared(node: Node, ctid: int, argv: Sequence[str], *options: str) -> list[str]:
+    """Prepare this process to become the runtime, and return the runtime's command line."""
+    rlimits.adopt(_awake(node, ctid).pid)
     runtime.join(cgroup.of_ve(node.tag, ctid))
     environment: Mapping[str, str] = {**_ENVIRONMENT, "TERM": os.environ.get("TERM") or "linux"}
-    return runtime.exec_command(
-        node, ctid, argv, environment, terminal=terminal, descriptors=descriptors
+    return runtime.exec_command(node, ctid, argv, environment, *options)
+
+
+def _awake(node: Node, ctid: int) -> Boot:
+    boot = running_boot(node, ctid)
+    if boot and not freezer.is_frozen(node, ctid):
+        return boot
+    problem, cure = ("is suspended", "resume") if boot else ("is not running", "start")
+    raise VEError(
+        f"Container {problem}", vz_code=codes.VE_NOT_RUNNING, hint=f"vzctl {cure} {ctid}"
     )
 
 

@@ -115,23 +115,13 @@ def join(group: Group) -> None:
 
 
 def exec_command(
-    node: Node,
-    ctid: int,
-    argv: Sequence[str],
-    env: Mapping[str, str],
-    *,
-    terminal: bool,
-    descriptors: int = 0,
+    node: Node, ctid: int, argv: Sequence[str], env: Mapping[str, str], *options: str
 ) -> list[str]:
-    """Return the command line that runs ``argv`` inside a VE.
-
-    It gets our descriptors 0 to 2, and ``descriptors`` more.
-    """
+    """Return the command line that runs ``argv`` inside a VE, with more options of its own."""
     return [
         *_base(node),
         "exec",
-        *(["--tty"] if terminal else []),
-        *([f"--preserve-fds={descriptors}"] if descriptors else []),
+        *options,
         "--cwd=/",
         *(f"--env={name}={value}" for name, value in env.items()),
         str(ctid),
