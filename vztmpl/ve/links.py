@@ -67,7 +67,7 @@ def change(node: Node, pid: int, before: VEConfig, after: VEConfig) -> None:
             network.remove(node, ctid, pid, one)
     for one in after.addresses:
         if one not in before.addresses:
-            network.add(node, ctid, pid, one)
+            network.add(node, ctid, pid, one, way_out=not after.interfaces)
     if (before.interfaces, before.netdevs) != (after.interfaces, after.netdevs):
         from vztmpl.ve import veth
 

@@ -88,8 +88,11 @@ def let_through(device: str) -> None:
     """Forward what comes in on a link of the host's, and answer there for others."""
     settings = [
         (f"ipv4/conf/{device}/forwarding", "1"),
+        (f"ipv4/neigh/{device}/proxy_delay", "0"),
+        (f"ipv6/neigh/{device}/proxy_delay", "0"),
         (f"ipv6/conf/{device}/proxy_ndp", "1"),
         (f"ipv6/conf/{device}/forwarding", "1"),
+        (f"ipv6/conf/{device}/force_forwarding", "1"),  # before 6.17: the host's global switch
     ]
     accept = _SYSCTL / f"ipv6/conf/{device}/accept_ra"
     if accept.exists() and accept.read_text().strip() == "1":

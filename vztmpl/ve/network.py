@@ -46,10 +46,11 @@ def detach(node: Node, ctid: int) -> None:
             raise
 
 
-def add(node: Node, ctid: int, pid: int, one: str) -> None:
-    """Give a running VE one more address."""
+def add(node: Node, ctid: int, pid: int, one: str, *, way_out: bool = True) -> None:
+    """Give a running VE one more address; the way out goes with the last one and has to be set."""
     on_host([route("add", host_interface(node, ctid), one)])
-    in_ve(pid, [address("add", one)])
+    default = [f"route replace default dev {VE_INTERFACE}"] if way_out and ":" not in one else []
+    in_ve(pid, [address("add", one), *default])
 
 
 def remove(node: Node, ctid: int, pid: int, one: str) -> None:
