@@ -52,6 +52,11 @@ class Host:
     def env(self) -> dict[str, str]:
         return {"VZ_SYSROOT": str(self.sysroot)}
 
+    @property
+    def whole_env(self) -> dict[str, str]:
+        """For a command that is started by other means."""
+        return {**self.env, "PATH": f"{BIN}:{os.environ['PATH']}"}
+
     def run(self, *words: object, stdin: str = "") -> Result:
         return call(*self.prefix, *words, env=self.env, stdin=stdin)
 

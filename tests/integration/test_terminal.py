@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.fakes import NAME
-from tests.integration.conftest import BIN, Host
+from tests.integration.conftest import Host
 
 pytestmark = pytest.mark.root
 
@@ -46,7 +46,7 @@ class Terminal:
 def terminal(host: Host, *words: object) -> Iterator[Terminal]:
     ours, theirs = pty.openpty()
     termios.tcsetwinsize(ours, (24, 80))
-    env = {**host.env, "PATH": f"{BIN}:{os.environ['PATH']}", "TERM": "vt100"}
+    env = {**host.whole_env, "TERM": "vt100"}
     command = [*host.prefix, *map(str, words)]
     own = ["setsid", "--ctty", "--", *command]  # signals come from keys and sizes only so
     with subprocess.Popen(own, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:

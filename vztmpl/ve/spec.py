@@ -74,6 +74,7 @@ def spec(
     namespace that is there already.
     """
     given, isolation = config.beancounters, config.isolation
+    nesting = isolation is not None and isolation.has("nesting")
     namespaces = [{"type": kind} for kind in _NAMESPACES]
     namespaces.append({"type": "user", "path": users} if users else {"type": "user"})
     ids = [{"containerID": 0, "hostID": config.first_id, "size": IDS_PER_VE}]
@@ -82,15 +83,17 @@ def spec(
         "hostname": hostname,
         "root": {"path": place, "readonly": False},
         "process": _init(init, given, isolation),
-        "mounts": [*_mounts(given), *_extra_mounts(isolation, devices or {})],
+        "mounts": [*_mounts(given), *_device_mounts(devices or {})],
         "linux": {
             "namespaces": namespaces,
             "uidMappings": ids,
             "gidMappings": ids,
             "cgroupsPath": f"/{cgroup}",
             "seccomp": _seccomp(isolation),
-            "maskedPaths": list(_MASKED),
-            "readonlyPaths": [*_READ_ONLY, *namespaced.guarded_paths(given)],
+            # With these in sight nowhere unmasked, the kernel would not let the VE mount a proc or
+            # a sysfs for containers of its own (mount_too_revealing in fs/namespace.c)
+            "maskedPaths": [] if nesting else list(_MASKED),
+            "readonlyPaths": [] if nesting else [*_READ_ONLY, *namespaced.guarded_paths(given)],
         },
     }
 
@@ -130,10 +133,8 @@ def _mounts(given: Mapping[str, Pair]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _extra_mounts(
-    isolation: "Isolation | None", devices: Mapping[str, Path]
-) -> list[Mapping[str, Any]]:
-    mounts: list[Mapping[str, Any]] = [
+def _device_mounts(devices: Mapping[str, Path]) -> list[Mapping[str, Any]]:
+    return [
         {
             "destination": f"/dev/{name}",
             "type": "bind",
@@ -142,12 +143,6 @@ def _extra_mounts(
         }
         for name, node in devices.items()
     ]
-    if isolation and isolation.has("nesting"):
-        # The kernel lets a user namespace mount only what it sees unmasked somewhere already:
-        # see mount_too_revealing in fs/namespace.c
-        for kind in ("proc", "sysfs"):
-            mounts.append(_mount(f"/dev/.vztmpl/{kind}", kind, "nosuid", "noexec", "nodev"))
-    return mounts
 
 
 def _seccomp(isolation: "Isolation | None") -> Mapping[str, Any]:
