@@ -26,6 +26,7 @@ _PACKAGES = {
     "setpriv": "util-linux",
     "xz": "xz-utils",
     "tar2sqfs": "squashfs-tools-ng",
+    "nft": "nftables",
 }
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _LEAST_KERNEL = (5, 19)
