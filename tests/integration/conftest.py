@@ -23,7 +23,13 @@ SIGNER = {"VZ_SYSROOT": str(KEPT / "maintainer")}
 Result = subprocess.CompletedProcess[str]
 
 
-def call(*words: object, env: dict[str, str], stdin: str = "", check: bool = False) -> Result:
+def call(
+    *words: object,
+    env: dict[str, str],
+    stdin: str = "",
+    check: bool = False,
+    cwd: Path | None = None,
+) -> Result:
     """Run one of our programs; stdin is a pipe, as under a script."""
     return subprocess.run(
         [str(word) for word in words],
@@ -33,6 +39,7 @@ def call(*words: object, env: dict[str, str], stdin: str = "", check: bool = Fal
         capture_output=True,
         check=check,
         timeout=300,
+        cwd=cwd,
     )
 
 

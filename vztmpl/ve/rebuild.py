@@ -60,6 +60,7 @@ def compact(node: Node, ctid: int) -> None:
     with _stopped(node, ctid) as config:
         live = area.live_of(config)
         named(found(live)).compact(node, config, live)
+        snapshot.tidy(config)
 
 
 @contextmanager

@@ -10,8 +10,10 @@ nothing is chowned and one copy in the page cache serves every VE.
 """
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from pathlib import Path
 
 from vztmpl import kernel
@@ -51,11 +53,7 @@ def branch(config: VEConfig, source: Path, new: Path, name: str) -> None:
             vz_code=codes.VE_RUNNING,
             hint=f"`vzctl stop {config.ctid}`; layouts btrfs and ploop can do it at any time",
         )
-    if (source / "base").is_symlink():
-        (new / "base").symlink_to((source / "base").readlink())
-    else:
-        (new / "base").mkdir()
-    _add_layer(config, new, source / "upper", 0)
+    _add_beside(config, source, new)
     (new / "lowers").write_text("".join(f"{each}\n" for each in (name, *lowers(source))))
 
 
@@ -124,8 +122,21 @@ def usage(config: VEConfig, live: Path) -> Usage:
     return project.usage(config, live / "upper")
 
 
-def compact(_node: Node, _config: VEConfig, _live: Path) -> None:
-    """Do nothing: removed files are gone from the host already."""
+def compact(_node: Node, config: VEConfig, live: Path) -> None:
+    """Join the layers of deleted snapshots that stand directly below the upper one with it."""
+    from vztmpl.ve import area
+    from vztmpl.ve.layout.merging import join_layers
+
+    below = lowers(live)
+    deleted = list(takewhile(lambda name: not _is_snapshot(config, name), below))
+    if not deleted:
+        return
+    with area.new_live(config) as fresh:
+        _add_beside(config, live, fresh)
+        join_layers(_uppers(config, live)[: len(deleted) + 1], fresh / "upper")
+        (fresh / "lowers").write_text("".join(f"{each}\n" for each in below[len(deleted) :]))
+        if (live / "snapshot").exists():
+            shutil.copy(live / "snapshot", fresh)
 
 
 def _add_layer(config: VEConfig, live: Path, like: Path, shift: int) -> None:
@@ -139,6 +150,19 @@ def _add_layer(config: VEConfig, live: Path, like: Path, shift: int) -> None:
         from vztmpl.ve.layout import project
 
         project.claim(config, [live / "upper", live / "work"])
+
+
+def _add_beside(config: VEConfig, source: Path, new: Path) -> None:
+    """Give ``new`` an upper layer of its own upon the base that ``source`` has."""
+    if (source / "base").is_symlink():
+        (new / "base").symlink_to((source / "base").readlink())
+    else:
+        (new / "base").mkdir()
+    _add_layer(config, new, source / "upper", 0)
+
+
+def _is_snapshot(config: VEConfig, name: str) -> bool:
+    return (config.private / "snapshots" / name / "about.json").exists()
 
 
 def _base(config: VEConfig, live: Path) -> Path:
