@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import BIN, Host, call
+from tests.integration.conftest import BIN, Host, call, mounted_image
 from tests.integration.test_layouts import create, every_layout, root
 
 pytestmark = pytest.mark.root
@@ -292,3 +292,23 @@ def test_commands_cut_short_anywhere_need_no_repair(
     assert read(host) == "hello\n"
     assert set(killer.cut_short("destroy", 101)) <= {0, -9, 14}
     assert [path.name for path in btrfs.iterdir() if not path.name.startswith(".base-")] == []
+
+
+def test_a_mounted_image_has_snapshots_where_blocks_can_be_shared(host: Host, tiny: str) -> None:
+    with mounted_image(host.disks / "xfs", "mkfs.xfs", "-q") as xfs:
+        words = ("--layout", "ploop", "--private", f"{xfs}/$VEID", "--diskspace", "64M")
+        host.vzctl("create", 101, "--ostemplate", tiny, *words)
+        host.vzctl("mount", 101)
+        motd = root(host, 101) / "etc/motd"
+        motd.write_text("one")
+        take(host, ONE, "")
+        motd.write_text("two")
+        host.vzctl("snapshot-mount", 101, "--id", ONE)
+        assert (host.sysroot / f"vz/root/101-{ONE}/etc/motd").read_text() == "one"
+        assert motd.read_text() == "two"
+        host.vzctl("umount", 101)
+        host.vzctl("destroy", 101)
+    host.vzctl("create", 101, "--ostemplate", tiny, "--layout", "ploop", "--diskspace", "64M")
+    host.vzctl("mount", 101)
+    refused = host.run("vzctl", "snapshot", 101)
+    assert (refused.returncode, "can't share" in refused.stderr) == (32, True), refused.stderr
