@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -75,23 +76,36 @@ def test_a_ve_without_a_packet_filter_can_make_none(ve: Host, tmp_path: Path) ->
     ve.inside(101, "ip address add 10.0.0.7/32 dev lo")
 
 
+_UNPACK = """#!/bin/sh
+mkdir /t; tar -C /t -xf -; cd /t
+find . -type f | while read -r file; do
+  mkdir -p "/${file%/*}"; rm -f "/$file"; mv "$file" "/$file"
+done
+rm -rf /t
+"""
+
+
 def with_libraries(program: str, host: Host, folder: Path) -> None:
-    """Put a program of the host's and its libraries into a VE that does not run."""
-    said = subprocess.run(["ldd", program], text=True, capture_output=True, check=True).stdout
-    files = [word for word in said.split() if word.startswith("/")]
-    for name in (program, *files):
-        target = folder / "tree" / name.lstrip("/").removeprefix("usr/sbin/")
-        if name == program:
-            target = folder / "tree/usr/local/bin" / Path(name).name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(name, target)
+    put(host, folder, {f"/usr/local/bin/{Path(program).name}": Path(program)})
+
+
+def put(host: Host, folder: Path, files: Mapping[str, Path]) -> None:
+    """Put files, and the libraries of programs among them, into a VE that does not run."""
+    tree = folder / "tree"
+    for name, source in files.items():
+        said = subprocess.run(["ldd", source], text=True, capture_output=True, check=False).stdout
+        libraries = {word: Path(word) for word in said.split() if word.startswith("/")}
+        for place, origin in {**libraries, name: source}.items():
+            target = tree / place.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(origin, target)
     packed = folder / "tree.tar"
-    subprocess.run(["tar", "-C", folder / "tree", "-cf", packed, "."], check=True)
+    subprocess.run(["tar", "-C", tree, "-cf", packed, "."], check=True)
     script = folder / "unpack"
-    script.write_text("#!/bin/sh\ntar -C / -xf -\n")
-    with packed.open("rb") as source:
+    script.write_text(_UNPACK)
+    with packed.open("rb") as source_file:
         words = [*host.prefix, "vzctl", "runscript", "101", str(script)]
-        subprocess.run(words, env=host.whole_env, stdin=source, check=True)
+        subprocess.run(words, env=host.whole_env, stdin=source_file, check=True)
 
 
 _BUNDLE = """

@@ -12,7 +12,8 @@ from pathlib import Path
 from vztmpl.settings import Node
 
 _SIGNALS = {"systemd": signal.SIGRTMIN + 3, "busybox": signal.SIGUSR2}
-_POWER_OFF = ("/bin/sh", "-c", "poweroff </dev/null >/dev/null 2>&1 || halt </dev/null")
+# By their paths: a busybox shell would take its own poweroff, which knows its own init only
+_POWER_OFF = ("/bin/sh", "-c", "/sbin/poweroff 2>/dev/null || /sbin/halt 2>/dev/null")
 
 
 def ask_to_end(node: Node, ctid: int, pid: int, pidfd: int) -> None:
