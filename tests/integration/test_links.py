@@ -1,6 +1,7 @@
 """Bridged links, the host's own networks, rates and NAT, in network namespaces of the tests'."""
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from tests.fakes import NAME
 from tests.integration.conftest import Host, Result, own_network
+from tests.integration.test_trouble import kill_after
 
 pytestmark = pytest.mark.root
 
@@ -230,3 +232,67 @@ def test_private_addresses_go_out_under_the_hosts_own(tiny: Host, lan: Lan, vz_c
     vz_conf.write_text('NAT_RANGES="everything"\n')
     result = tiny.run("vzctl", "restart", 102)
     assert (result.returncode, "NAT_RANGES" in result.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("seconds", [0.06, 0.1, 0.14, 0.18, 0.22])
+def test_a_killed_start_with_all_kinds_of_links_leaves_nothing(
+    tiny: Host, bridge: str, lan: Lan, seconds: float
+) -> None:
+    assert lan.pid
+    tiny.vzctl("create", 101, "--ostemplate", NAME, "--ipadd", "10.5.0.77")
+    words = ("--netif_add", f"eth0,,,,{bridge}", "--rate", "800", "--features", "tun:on")
+    tiny.vzctl("set", 101, *words, "--save")
+    kill_after(tiny, seconds, "vzctl", "start", 101)
+    time.sleep(0.2)  # what it had started goes on for a moment
+    tiny.vzctl("stop", 101, "--fast")
+    assert tiny.run("ip", "neighbour", "show", "proxy").stdout == ""
+    assert tiny.run("nft", "list", "ruleset").stdout == ""
+    assert "veth101" not in tiny.run("ip", "-brief", "link").stdout
+    tiny.vzctl("start", 101)
+
+
+@pytest.fixture
+def whole_machine(tiny: Host, tmp_path: Path) -> Iterator[Host]:
+    """A node without VZ_SYSROOT, in a mount namespace where its folders are memory."""
+    command = (
+        "mount --make-rslave /; mount -t tmpfs run /run; mount -t tmpfs room $0;"
+        " for d in etc var/lib var/log; do mkdir -p $0/$d $0/w/$d;"
+        " mount -t overlay o -o lowerdir=/$d,upperdir=$0/$d,workdir=$0/w/$d /$d; done;"
+        " mkdir -p /etc/vz $0/vz/template; cp -r $1 $0/vz/template/cache;"
+        ' for n in TEMPLATE=template "VE_ROOT=root/\\$VEID" "VE_PRIVATE=private/\\$VEID"'
+        ' LOCKDIR=lock; do echo "${n%=*}=\\"$0/vz/${n#*=}\\""; done > /etc/vz/vz.conf;'
+        " echo; exec sleep infinity"
+    )
+    words = ["unshare", "--mount", "--", "sh", "-euc", command, tmp_path]
+    cache = tiny.sysroot / "vz/template/cache"
+    enter = [*tiny.prefix, *map(str, words), str(cache)]
+    with subprocess.Popen(enter, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        holder.stdout.readline()
+        yield WholeMachine(tmp_path, holder.pid)
+        holder.kill()
+
+
+class WholeMachine(Host):
+    @property
+    def env(self) -> dict[str, str]:
+        return {}
+
+    @property
+    def prefix(self) -> tuple[str, ...]:
+        spaces = Path(f"/proc/{self.network_pid}/ns")
+        return ("nsenter", f"--mount={spaces}/mnt", f"--net={spaces}/net", "--")
+
+
+def test_ip_netns_knows_ves_by_their_numbers(whole_machine: Host) -> None:
+    ctid = 90101
+    try:
+        whole_machine.vzctl("create", ctid, "--ostemplate", NAME, "--ipadd", "10.0.0.9")
+        whole_machine.vzctl("start", ctid)
+        said = whole_machine.run("ip", "netns", "exec", ctid, "ip", "-brief", "address")
+        assert "10.0.0.9/32" in said.stdout, said.stderr
+        assert f"ve{ctid}" in whole_machine.run("ip", "-brief", "link").stdout
+    finally:
+        whole_machine.run("vzctl", "stop", ctid, "--fast")
+    assert whole_machine.run("ip", "netns").stdout == ""
+    whole_machine.vzctl("destroy", ctid)

@@ -123,3 +123,17 @@ def test_make_install_keeps_to_destdir_and_uninstall_keeps_data(tmp_path: Path) 
     make("uninstall")
     left = [path for path in tmp_path.rglob("*") if path.is_file() or path.is_symlink()]
     assert {path.relative_to(tmp_path).parts[:2] for path in left} == {("etc", "vz")}
+
+
+def test_ves_start_where_run_allows_no_devices(tiny: Host) -> None:
+    """As systemd mounts it."""
+    run = tiny.sysroot / "run"
+    run.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nodev,nosuid", "run", run], check=True)
+    try:
+        create(tiny, 101, FEATURES="fuse:on")
+        tiny.vzctl("start", 101)
+        assert tiny.inside(101, "exec 3<>/dev/fuse && echo opened") == "opened"
+        tiny.vzctl("stop", 101, "--fast")
+    finally:
+        subprocess.run(["umount", run], check=True)

@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from vztmpl.ve import (
     actions,
     cgroup,
     codes,
+    devices,
     freezer,
     guest,
     hostcpu,
@@ -68,14 +69,10 @@ def bring_up(
         runtime.console_log(node, ctid).parent.mkdir(parents=True, exist_ok=True)
         hostname = config.hostname or config.name.replace(" ", "-") or f"ve{ctid}"
         place = runtime.root_place(node, config)
+        devices.prepare(node, ctid)
+        nodes = devices.provide(node, config)
         content = spec.spec(
-            config,
-            hostname,
-            place,
-            groups.name,
-            init=init,
-            devices=_devices(node, config),
-            users=users,
+            config, hostname, place, groups.name, init=init, devices=nodes, users=users
         )
         spec.write(folder, content)
         with locked(_parents_lock(node), shared=True, wait=True):
@@ -140,20 +137,9 @@ def _claim_end(node: Node, ctid: int, boot: Boot) -> None:
         write_text(state_path(node, ctid), f"{boot.pid} {boot.start_time} {_STOPPING}\n")
 
 
-def _devices(node: Node, config: VEConfig) -> Mapping[str, Path]:
-    if config.isolation is None:
-        return {}
-    from vztmpl.ve import devices
-
-    return devices.provide(node, config)
-
-
 def _remove_folder(node: Node, ctid: int) -> None:
     folder = run_folder(node, ctid)
-    if (folder / "devices").exists():
-        from vztmpl.ve import devices
-
-        devices.withdraw(node, ctid)
+    devices.withdraw(node, ctid)
     remove_tree(folder)
     remove_abandoned(folder)
 

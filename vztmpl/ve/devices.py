@@ -1,49 +1,56 @@
 """Device nodes for one VE, made on the host and shown in the VE's /dev.
 
 The root of a VE can make no nodes, and the host's own must not become its property. So each VE
-gets nodes of its own, on a small tmpfs: /run usually allows no devices. They belong to the host's
-root; the VE's root may use them through its group, and can't change their mode.
+gets nodes of its own, on a small tmpfs: systemd mounts /run without devices. They belong to the
+host's root; the VE's root may use them through its group, and can't change their mode.
 """
 
 import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vztmpl import kernel
 from vztmpl.errors import VEError
 from vztmpl.settings import Node
 from vztmpl.ve import codes
 from vztmpl.ve.config import VEConfig
-from vztmpl.ve.isolation import Device
 from vztmpl.ve.status import run_folder
 
+if TYPE_CHECKING:
+    from vztmpl.ve.isolation import Device
+
 _FOR_EVERYBODY = ("fuse", "net/tun")  # their drivers check the user themselves
+
+
+def place(node: Node, ctid: int) -> Path:
+    """Return the folder of a VE's nodes."""
+    return run_folder(node, ctid) / "devices"
+
+
+def prepare(node: Node, ctid: int) -> None:
+    """Make a place for the nodes of a VE in its run folder."""
+    folder = place(node, ctid)
+    folder.mkdir()
+    kernel.mount("devices", folder, "tmpfs", kernel.MS_NOSUID, "mode=755,size=64k")
 
 
 def provide(node: Node, config: VEConfig) -> Mapping[str, Path]:
     """Make the nodes that a VE's conf gives it; return them by their name below /dev."""
     wanted = {_name(each): each for each in config.isolation.nodes()} if config.isolation else {}
-    if not wanted:
-        return {}
-    folder = _folder(node, config.ctid)
-    folder.mkdir()
-    kernel.mount("devices", folder, "tmpfs", kernel.MS_NOSUID, "mode=755,size=64k")
+    folder = place(node, config.ctid)
     return {name: _made(folder / name, name, each, config) for name, each in wanted.items()}
 
 
 def withdraw(node: Node, ctid: int) -> None:
     """Take the nodes of a VE away; none is fine."""
-    folder = _folder(node, ctid)
+    folder = place(node, ctid)
     while os.path.ismount(folder):
         kernel.unmount(folder, lazily=True)
 
 
-def _folder(node: Node, ctid: int) -> Path:
-    return run_folder(node, ctid) / "devices"
-
-
-def _name(device: Device) -> str:
+def _name(device: "Device") -> str:
     """Return a device's name below /dev; the kernel knows it when only its numbers are given."""
     if ":" not in device.where:
         return device.where
@@ -59,7 +66,7 @@ def _name(device: Device) -> str:
     raise _missing(device.where)
 
 
-def _made(path: Path, name: str, device: Device, config: VEConfig) -> Path:
+def _made(path: Path, name: str, device: "Device", config: VEConfig) -> Path:
     try:
         found = Path(f"/dev/{name}").stat()
     except FileNotFoundError as error:

@@ -23,7 +23,7 @@ from vztmpl.errors import CommandError, VEError
 from vztmpl.files import remove_tree
 from vztmpl.run import STANDARD_PATH, launch, run
 from vztmpl.settings import Node
-from vztmpl.ve import cgroup, codes
+from vztmpl.ve import cgroup, codes, devices
 from vztmpl.ve.cgroup import Group
 from vztmpl.ve.config import VEConfig
 from vztmpl.ve.status import run_folder, runtime_root, state_path
@@ -57,7 +57,7 @@ def create(node: Node, config: VEConfig, group: Group, token: str, on_exit: Sequ
     """
     ctid = config.ctid
     folder = run_folder(node, ctid)
-    null = folder / "null"
+    null = devices.place(node, ctid) / "null"
     os.mknod(null, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
     null.chmod(0o666)
     read_end, write_end = os.pipe()
