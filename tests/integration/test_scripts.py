@@ -87,8 +87,8 @@ def test_a_script_of_the_hosts_runs_inside(ve: Host, tmp_path: Path, running: bo
     script.write_text('#!/bin/awk -f\n{ print $1, ENVIRON["container"]; exit 7 }\n')
     result = ve.run("vzctl", "runscript", 101, script, stdin="words given\n")
     assert (result.stdout, result.returncode) == ("words vztmpl\n", 7), result.stderr
-    script.write_text("echo by a shell; ls -A /tmp; exit 0\n")
-    assert ve.vzctl("runscript", 101, script) == "by a shell\n"
+    script.write_text("echo by a shell: $2 $#; ls -A /tmp; exit 0\n")
+    assert ve.vzctl("runscript", 101, script, "a", "b c") == "by a shell: b c 2\n"
     assert ("running" in ve.vzctl("status", 101)) == running
     assert ve.run("vzctl", "runscript", 101, tmp_path / "none").returncode == 11
     assert not (ve.sysroot / "vz/private/101/upper/var/boots").exists() or running

@@ -67,7 +67,7 @@ def test_the_resolver_is_the_hosts_when_inherited(tmp_path: Path) -> None:
 
 
 def test_a_ve_gets_every_namespace_and_none_of_the_hosts_ids() -> None:
-    linux = spec(ve(), "name", "/mnt", "vz/101")["linux"]
+    linux = spec(ve(), "name", "/mnt", "vz/101", init=("/sbin/init",), devices={})["linux"]
     kinds = {namespace["type"] for namespace in linux["namespaces"]}
     assert kinds == {"pid", "mount", "uts", "ipc", "network", "cgroup", "user"}
     assert linux["uidMappings"] == [{"containerID": 0, "hostID": 1 << 29, "size": 65536}]

@@ -13,7 +13,7 @@ from vztmpl.ve.spec import spec
 
 def made(**conf: str) -> dict[str, Any]:
     config = ve()._replace(isolation=isolation.read(lambda name: conf.get(name, "")))
-    return spec(config, "name", "/mnt", "vz/101")
+    return spec(config, "name", "/mnt", "vz/101", init=("/sbin/init",), devices={})
 
 
 def test_all_spellings_of_openvz_are_read() -> None:
@@ -38,7 +38,7 @@ def test_what_is_set_joins_what_was_set() -> None:
 
 
 def test_a_ve_without_a_word_about_it_has_the_default_spec() -> None:
-    plain = spec(ve(), "name", "/mnt", "vz/101")
+    plain = spec(ve(), "name", "/mnt", "vz/101", init=("/sbin/init",), devices={})
     assert made(NETFILTER="full") == plain
     assert "CAP_NET_ADMIN" in plain["process"]["capabilities"]["bounding"]
     assert "/proc/kcore" in plain["linux"]["maskedPaths"]

@@ -45,15 +45,17 @@ from vztmpl.ve.status import (
     state_path,
 )
 
+INIT = ("/sbin/init",)
 _STOPPING = "stopping"  # in place of the token: whoever shuts the VE down also tears it down
 _KILL_SECONDS = 10
 _CONMON_SECONDS = 2
 
 
-def bring_up(
-    node: Node, config: VEConfig, warn: Warn, init: Sequence[str] = ("/sbin/init",)
-) -> None:
-    """Boot a VE that does not run: it has its limits and its network before its init runs."""
+def bring_up(node: Node, config: VEConfig, warn: Warn, init: Sequence[str] = INIT) -> None:
+    """Boot a VE that does not run: it has its limits and its network before its init runs.
+
+    With another program as ``init`` the VE's own life does not begin: its start script waits too.
+    """
     ctid = config.ctid
     tear_down(node, config, unmount=False)
     groups = cgroup.of_ve(node.tag, ctid)
@@ -84,7 +86,8 @@ def bring_up(
         links.attach(node, config, pid)
         write_text(state_path(node, ctid), f"{pid} {start_time(pid)} {token}\n")
         runtime.start(node, ctid)
-        actions.run_inside(node, ctid, "start")
+        if init == INIT:
+            actions.run_inside(node, ctid, "start")
         undo.pop_all()
 
 

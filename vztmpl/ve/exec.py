@@ -141,9 +141,7 @@ def _awake(node: Node, ctid: int) -> Boot:
     if boot and not freezer.is_frozen(node, ctid):
         return boot
     problem, cure = ("is suspended", "resume") if boot else ("is not running", "start")
-    raise VEError(
-        f"Container {problem}", vz_code=codes.VE_NOT_RUNNING, hint=f"vzctl {cure} {ctid}"
-    )
+    raise VEError(f"Container {problem}", vz_code=codes.VE_NOT_RUNNING, hint=f"vzctl {cure} {ctid}")
 
 
 def _carried(command: Sequence[str], terminals: Sequence[int]) -> int:

@@ -4,7 +4,7 @@ A stopped VE is brought up for it with a shell that waits in place of its init: 
 limits and its isolation, and nothing of its own is started.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -21,10 +21,10 @@ from vztmpl.ve.status import running_boot
 _IDLE = ("/bin/sh", "-c", "while :; do sleep 86400; done")
 
 
-def run_script(node: Node, ctid: int, script: Path, warn: Warn) -> int:
+def run_script(node: Node, ctid: int, script: Path, arguments: Sequence[str], warn: Warn) -> int:
     """Run a file of the host's in a VE, on our stdin and stdout; return its status."""
     with _inhabited(node, ctid, warn):
-        return exec.run_script(node, ctid, script)
+        return exec.run_script(node, ctid, script, arguments)
 
 
 def set_password(node: Node, ctid: int, user: str, password: str, warn: Warn) -> None:

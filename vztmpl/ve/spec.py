@@ -63,8 +63,8 @@ def spec(
     place: str,
     cgroup: str,
     *,
-    init: Sequence[str] = ("/sbin/init",),
-    devices: Mapping[str, Path] | None = None,
+    init: Sequence[str],
+    devices: Mapping[str, Path],
     users: str = "",
 ) -> dict[str, Any]:
     """Return the content of ``config.json``.
@@ -83,7 +83,7 @@ def spec(
         "hostname": hostname,
         "root": {"path": place, "readonly": False},
         "process": _init(init, given, isolation),
-        "mounts": [*_mounts(given), *_device_mounts(devices or {})],
+        "mounts": [*_mounts(given), *_device_mounts(devices)],
         "linux": {
             "namespaces": namespaces,
             "uidMappings": ids,

@@ -160,7 +160,7 @@ def load(name: str) -> Verb:
 
 
 def _parsed(name: str, verb: Verb, words: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
-    if "…" in verb.ARGUMENTS or verb.ARGUMENTS == "SCRIPT":
+    if "…" in verb.ARGUMENTS:
         return [], words
     from getopt import GetoptError, gnu_getopt
 

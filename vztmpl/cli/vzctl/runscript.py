@@ -12,7 +12,7 @@ from vztmpl.cli.vzctl.call import Call
 from vztmpl.errors import VEError
 from vztmpl.ve import codes
 
-ARGUMENTS = "SCRIPT"
+ARGUMENTS = "SCRIPT [ARGUMENT …]"
 OPTIONS: dict[str, str] = {}
 
 
@@ -20,10 +20,11 @@ def run(call: Call) -> int:
     """Run the script."""
     from vztmpl.ve import inhabit
 
-    if len(call.arguments) != 1 or not Path(call.arguments[0]).is_file():
+    script, *arguments = call.arguments or ("",)
+    if not Path(script).is_file():
         raise VEError(
-            f"not a script file: {' '.join(call.arguments) or 'none given'}",
+            f"not a script file: {script or 'none given'}",
             vz_code=codes.NOSCRIPT,
             hint=f"vzctl runscript {call.ctid} SCRIPT",
         )
-    return inhabit.run_script(call.node, call.ctid, Path(call.arguments[0]), call.warn)
+    return inhabit.run_script(call.node, call.ctid, Path(script), arguments, call.warn)
