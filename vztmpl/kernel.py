@@ -201,7 +201,7 @@ def child_that(enters: Callable[[], None]) -> Iterator[int]:
 def user_namespace(
     first_id: int, count: int, limits: Mapping[int, int] | None = None, *, stored_first: int = 0
 ) -> Iterator[int]:
-    """Yield a descriptor of a user namespace in which ``stored_first``… are the host's ``first_id``….
+    """Yield a user namespace's descriptor; ``stored_first``… in it are the host's ``first_id``….
 
     With ``limits`` (``resource.RLIMIT_…`` to number) it belongs to ``first_id``, and the kernel
     holds all users in it together to those of them that it counts by user (``kernel/ucount.c``).
