@@ -4,7 +4,7 @@ import pytest
 
 from vztmpl import settings
 from vztmpl.errors import VEError
-from vztmpl.ve import config
+from vztmpl.ve import claims, config
 from vztmpl.ve.ids import allocate_ids
 
 CONF = '# mine\nPHYSPAGES="0:65536"\nVE_ROOT="/vz/root/$VEID"\nFUTURE="kept"\nOSTEMPLATE="d"\n'
@@ -48,13 +48,15 @@ def test_a_conf_that_makes_no_sense_is_named(node: settings.Node) -> None:
 def test_names_stand_for_one_ve_only(node: settings.Node) -> None:
     write(node, 101, 'NAME="web"\n')
     write(node, 102, 'NAME="web"\n')
-    config.link_name(node, config.load(node, 101))
+    claims.link_name(node, config.load(node, 101))
     assert config.find(node, "web") == 101
     with pytest.raises(VEError, match="taken by container 101"):
-        config.link_name(node, config.load(node, 102))
-    config.unlink_name(node, config.load(node, 102))
+        claims.link_name(node, config.load(node, 102))
+    claims.unlink_name(node, config.load(node, 102))
     assert config.find(node, "web") == 101
-    config.forget(node, config.load(node, 101))
+    held = config.load(node, 101)
+    config.forget(node, 101)
+    claims.unlink_name(node, held)
     with pytest.raises(VEError, match="Bad CT ID web"):
         config.find(node, "web")
     assert (node.etc / "conf/101.conf.destroyed").exists()
@@ -70,7 +72,7 @@ def test_an_address_belongs_to_one_ve(node: settings.Node) -> None:
     write(node, 101, 'IP_ADDRESS="10.0.0.1 fd00::1"\n')
     write(node, 102, 'IP_ADDRESS="10.0.0.2 fd00::1"\n')
     with pytest.raises(VEError, match="fd00::1 is already used by container 101"):
-        config.check_addresses(node, config.load(node, 102))
+        claims.check_addresses(node, config.load(node, 102))
 
 
 def test_id_ranges_never_overlap(node: settings.Node) -> None:

@@ -181,50 +181,10 @@ def sample(node: Node, name: str) -> str:
     )
 
 
-def forget(node: Node, config: VEConfig) -> None:
-    """Put the configuration of a destroyed VE aside, and its name."""
-    path = conf_path(node, config.ctid)
+def forget(node: Node, ctid: int) -> None:
+    """Put the configuration of a destroyed VE aside."""
+    path = conf_path(node, ctid)
     path.rename(path.with_name(f"{path.name}.destroyed"))
-    unlink_name(node, config)
-
-
-def link_name(node: Node, config: VEConfig) -> None:
-    """Let a VE's name stand for it; VEError when the name means another VE."""
-    if not config.name:
-        return
-    link = node.etc / "names" / config.name
-    holder = find(node, config.name) if link.is_symlink() else config.ctid
-    if holder != config.ctid and conf_path(node, holder).exists():
-        raise VEError(
-            f"Name {config.name} is taken by container {holder}",
-            vz_code=codes.SET_NAME_ERROR,
-            hint="choose another name",
-        )
-    link.parent.mkdir(parents=True, exist_ok=True)
-    link.unlink(missing_ok=True)
-    link.symlink_to(f"../conf/{config.ctid}.conf")
-
-
-def unlink_name(node: Node, config: VEConfig) -> None:
-    """Let a VE's name mean nothing."""
-    link = node.etc / "names" / config.name
-    if link.is_symlink() and find(node, config.name) == config.ctid:
-        link.unlink()
-
-
-def check_addresses(node: Node, config: VEConfig) -> None:
-    """Refuse an address that another VE has."""
-    if not config.addresses:
-        return
-    for ctid in all_ctids(node):
-        values = shellvars.read(conf_path(node, ctid)) if ctid != config.ctid else {}
-        for one in values.get("IP_ADDRESS", "").split():
-            if one in config.addresses:
-                raise VEError(
-                    f"IP address {one} is already used by container {ctid}",
-                    vz_code=codes.IP_INUSE,
-                    hint=f"vzctl set {ctid} --ipdel {one} --save",
-                )
 
 
 def _typed(node: Node, ctid: int, values: Mapping[str, str]) -> VEConfig:

@@ -1,10 +1,10 @@
-"""The life of a VE: create, start, stop, what happens when init ends, change, destroy.
+"""The life of a VE: create, start, stop, what happens when init ends, destroy.
 
 Every function here takes the VE's lock. What a killed command left behind is told from the facts
 (status.py) and undone by ``boot.tear_down`` before anything else is done: no command needs repair.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,12 +15,9 @@ from vztmpl.settings import Node
 from vztmpl.ve import (
     actions,
     area,
-    cgroup,
+    claims,
     codes,
-    hostcpu,
     ids,
-    inside,
-    links,
     resources,
     runtime,
     services,
@@ -28,9 +25,8 @@ from vztmpl.ve import (
 from vztmpl.ve import config as configuration
 from vztmpl.ve.boot import bring_up, shut_down, tear_down
 from vztmpl.ve.config import VEConfig
-from vztmpl.ve.readings import Place
 from vztmpl.ve.resources import Warn
-from vztmpl.ve.status import Boot, recorded_boot, run_folder, running_boot, status
+from vztmpl.ve.status import recorded_boot, run_folder, running_boot, status
 
 
 def lock_path(node: Node, ctid: int) -> Path:
@@ -67,10 +63,10 @@ def create(node: Node, ctid: int, base: Path, sample: str, changes: Mapping[str,
             )
         undo.callback(ids.free_ids, node, config)
         area.refuse_unkept(config, changes)
-        configuration.check_addresses(node, config)
+        claims.check_addresses(node, config)
         resources.check(config)
-        configuration.link_name(node, config)
-        undo.callback(configuration.unlink_name, node, config)
+        claims.link_name(node, config)
+        undo.callback(claims.unlink_name, node, config)
         write_text(conf, text)
         undo.callback(conf.unlink if found is None else lambda: write_text(conf, found))
         area.create_private(node, config, base)
@@ -177,7 +173,8 @@ def destroy(node: Node, ctid: int) -> None:
         tear_down(node, config)
         area.destroy_private(config)
         ids.free_ids(node, config)
-        configuration.forget(node, config)
+        configuration.forget(node, ctid)
+        claims.unlink_name(node, config)
         runtime.console_log(node, ctid).unlink(missing_ok=True)
         if config.root.is_dir() and not any(config.root.iterdir()):
             config.root.rmdir()
@@ -209,64 +206,6 @@ def unmount(node: Node, ctid: int) -> None:
         actions.unmount_root(node, config)
 
 
-def change(
-    node: Node,
-    ctid: int,
-    decide: Callable[[VEConfig], Mapping[str, str | None]],
-    warn: Warn,
-    *,
-    save: bool,
-    later: bool = False,
-) -> bool:
-    """Change a VE's settings, at once where it runs; return whether it does.
-
-    ``decide`` sees the present settings and returns conf variables. All or nothing: what the
-    kernel refuses is not saved. ``warn`` is told of limits that this host can't enforce. ``later``:
-    what a running VE can't get may wait for its next start.
-    """
-    with locked(lock_path(node, ctid)):
-        boot = running_boot(node, ctid)
-        before = configuration.load_live(node, ctid) if boot else configuration.load(node, ctid)
-        changes = decide(before)
-        unsaved = {**(configuration.read_unsaved(node, ctid) if boot else {}), **changes}
-        conf = configuration.conf_path(node, ctid)
-        text = shellvars.updated(shellvars.read_text(conf), unsaved)
-        after = configuration.parse(node, ctid, text, conf)
-        configuration.check_addresses(node, after)
-        _check_disk(node, before, after, changes, save=save)
-        resources.check(after, before)
-        groups = cgroup.of_ve(node.tag, ctid)
-        for name, why in resources.not_enforced(
-            after, map(str.lower, changes), unified=groups.hierarchies.unified
-        ).items():
-            warn(f"{name} can't be enforced on this host: {why}")
-        if boot and not later and before.isolation != after.isolation:
-            raise VEError(
-                "capabilities, features, devices and netfilter of a running container can't change",
-                vz_code=codes.VE_RUNNING,
-                hint="add --save, and --setmode restart, or --setmode ignore until it starts again",
-            )
-        if boot:
-            place = Place(groups, boot.pid, run_folder(node, ctid))
-            with ExitStack() as undo:
-                undo.callback(resources.change, place, before, after, _unheard)
-                resources.change(place, after, before, warn)
-                _apply(node, boot, before, after)
-                undo.pop_all()
-            hostcpu.balance(node)
-        if after.disk != before.disk and after.private.is_dir():
-            area.bound(after)
-        if save:
-            if after.name != before.name:
-                configuration.link_name(node, after)
-                configuration.unlink_name(node, before)
-            configuration.save(node, ctid, changes)
-            unsaved = {name: unsaved[name] for name in unsaved if name not in changes}
-        if boot:
-            configuration.write_unsaved(node, ctid, unsaved)
-        return boot is not None
-
-
 def require_private(config: VEConfig) -> None:
     """VEError when a VE has no private area."""
     if not config.private.is_dir():
@@ -274,36 +213,4 @@ def require_private(config: VEConfig) -> None:
             f"Container private area {config.private} does not exist",
             vz_code=codes.FS_NOPRVT,
             hint=f"`vzctl create {config.ctid} --ostemplate NAME` makes one",
-        )
-
-
-def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:
-    links.change(node, boot.pid, before, after)
-    names = ("hostname", "nameservers", "search_domains")
-    if any(getattr(before, name) != getattr(after, name) for name in names):
-        inside.write_names(after)
-    if after.hostname and after.hostname != before.hostname:
-        inside.set_hostname(boot.pid, after.hostname)
-
-
-def _unheard(_line: str) -> None:
-    pass
-
-
-def _check_disk(
-    node: Node, before: VEConfig, after: VEConfig, changes: Collection[str], *, save: bool
-) -> None:
-    area.refuse_unkept(after, changes)
-    moved = (before.private, before.root) != (after.private, after.root)
-    if moved and (status(node, before).mounted or status(node, before).running):
-        raise VEError(
-            "VE_PRIVATE and VE_ROOT can't be changed while the container runs or is mounted",
-            vz_code=codes.VE_RUNNING,
-            hint=f"vzctl stop {after.ctid}",
-        )
-    if after.disk != before.disk and not save and area.layout_of(after) == "ploop":
-        raise VEError(
-            "the size of an image lasts: it works together with --save only",
-            vz_code=codes.INVALID_PARAMETER_SYNTAX,
-            hint="add --save",
         )

@@ -22,7 +22,7 @@ from vztmpl.errors import VEError
 from vztmpl.files import locked, new_folder, remove_tree, sync_folder, write_text
 from vztmpl.filesystem import exchange
 from vztmpl.settings import Node
-from vztmpl.ve import area, codes
+from vztmpl.ve import area, claims, codes
 from vztmpl.ve import config as configuration
 from vztmpl.ve.boot import shut_down, tear_down
 from vztmpl.ve.config import VEConfig
@@ -90,7 +90,7 @@ def switch(node: Node, ctid: int, uuid: str, *, with_conf: bool) -> bool:
         conf = configuration.conf_path(node, ctid)
         text = _restored_conf(folder, conf) if with_conf else None
         if text is not None:
-            configuration.check_addresses(node, configuration.parse(node, ctid, text, conf))
+            claims.check_addresses(node, configuration.parse(node, ctid, text, conf))
         ran = shut_down(node, config, fast=True)
         tear_down(node, config)
         with area.new_live(config) as live:

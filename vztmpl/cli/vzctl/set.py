@@ -59,11 +59,11 @@ def _require_save(call: Call) -> None:
 
 
 def _change(call: Call) -> None:
-    from vztmpl.ve import lifecycle
+    from vztmpl.ve.change import change
 
     save, mode = call.has("save"), _mode(call)
     decide = _decision(call)
-    running = lifecycle.change(call.node, call.ctid, decide, call.warn, save=save, later=bool(mode))
+    running = change(call.node, call.ctid, decide, call.warn, save=save, later=bool(mode))
     if save:
         call.say(f"CT configuration saved to {call.node.etc}/conf/{call.ctid}.conf")
     elif running:
@@ -78,6 +78,8 @@ def _change(call: Call) -> None:
             hint="add --save",
         )
     if running and mode == "restart" and set_isolation.given(call):
+        from vztmpl.ve import lifecycle
+
         lifecycle.restart(call.node, call.ctid, call.warn)
         call.say("Container was restarted")
 
