@@ -9,7 +9,7 @@
 """
 
 import errno
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -124,31 +124,15 @@ def bound(config: VEConfig) -> None:
     named(found(live)).bound(config, live)
 
 
-def unkept(config: VEConfig) -> list[str]:
-    """Say which disk limits of a configuration nothing keeps here, and why.
-
-    One sentence for each, beginning with the variable.
-    """
+def not_enforced(config: VEConfig) -> dict[str, str]:
+    """Return which disk limits of a configuration nothing keeps here, and why."""
     live, disk = live_of(config), config.disk
-    said = named(layout_of(config)).unkept(config, live) if disk.bounded else []
+    found = named(layout_of(config)).not_enforced(config, live) if disk.bounded else {}
     if disk.quotatime_seconds:
-        why = "the kernel has one grace time for a whole file system, see setquota -t"
-        said.append(f"QUOTATIME is not kept: {why}")
+        found["quotatime"] = "the kernel has one for a whole file system, see setquota -t"
     if disk.quotaugidlimit:
-        why = "quotas of users inside can be set by the host's root only, on every mainline kernel"
-        said.append(f"QUOTAUGIDLIMIT is not kept: {why}")
-    return said
-
-
-def refuse_unkept(config: VEConfig, changes: Collection[str]) -> None:
-    """VEError when one of the variables that somebody asks for would not be kept."""
-    for sentence in unkept(config):
-        if sentence.partition(" ")[0] in changes:
-            raise VEError(
-                sentence,
-                vz_code=codes.DQ_SET,
-                hint="layout btrfs keeps DISKSPACE, layout ploop DISKSPACE and DISKINODES",
-            )
+        found["quotaugidlimit"] = "only the host's root can set quotas of the users inside"
+    return found
 
 
 def usage(config: VEConfig) -> Usage:

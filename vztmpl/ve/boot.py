@@ -17,6 +17,7 @@ from vztmpl.files import locked, remove_abandoned, remove_tree, write_text
 from vztmpl.settings import Node
 from vztmpl.ve import (
     actions,
+    area,
     cgroup,
     codes,
     devices,
@@ -64,6 +65,9 @@ def bring_up(node: Node, config: VEConfig, warn: Warn, init: Sequence[str] = INI
         undo.callback(tear_down, node, config)
         if not is_mounted(config.root):
             actions.mount_root(node, config)
+        resources.tell(area.not_enforced(config), warn)
+        for line in config.isolation.warnings() if config.isolation else ():
+            warn(line)
         inside.write_names(config)
         folder = run_folder(node, ctid)
         (folder / "exit").mkdir(parents=True)

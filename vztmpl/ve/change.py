@@ -1,6 +1,6 @@
 """Changing a VE's settings, at once where it runs."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 
 from vztmpl import shellvars
@@ -40,19 +40,12 @@ def change(
         text = shellvars.updated(shellvars.read_text(conf), unsaved)
         after = configuration.parse(node, ctid, text, conf)
         claims.check_addresses(node, after)
-        _check_disk(node, before, after, changes, save=save)
+        _check_disk(node, before, after, save=save)
         resources.check(after, before)
+        if boot and not later:
+            _check_isolation(before, after)
         groups = cgroup.of_ve(node.tag, ctid)
-        for name, why in resources.not_enforced(
-            after, map(str.lower, changes), unified=groups.hierarchies.unified
-        ).items():
-            warn(f"{name} can't be enforced on this host: {why}")
-        if boot and not later and before.isolation != after.isolation:
-            raise VEError(
-                "capabilities, features, devices and netfilter of a running container can't change",
-                vz_code=codes.VE_RUNNING,
-                hint="add --save, and --setmode restart, or --setmode ignore until it starts again",
-            )
+        _tell_not_enforced(after, changes, warn, unified=groups.hierarchies.unified)
         if boot:
             place = Place(groups, boot.pid, run_folder(node, ctid))
             with ExitStack() as undo:
@@ -74,23 +67,7 @@ def change(
         return boot is not None
 
 
-def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:
-    links.change(node, boot.pid, before, after)
-    names = ("hostname", "nameservers", "search_domains")
-    if any(getattr(before, name) != getattr(after, name) for name in names):
-        inside.write_names(after)
-    if after.hostname and after.hostname != before.hostname:
-        inside.set_hostname(boot.pid, after.hostname)
-
-
-def _unheard(_line: str) -> None:
-    pass
-
-
-def _check_disk(
-    node: Node, before: VEConfig, after: VEConfig, changes: Collection[str], *, save: bool
-) -> None:
-    area.refuse_unkept(after, changes)
+def _check_disk(node: Node, before: VEConfig, after: VEConfig, *, save: bool) -> None:
     moved = (before.private, before.root) != (after.private, after.root)
     if moved and (status(node, before).mounted or status(node, before).running):
         raise VEError(
@@ -104,3 +81,34 @@ def _check_disk(
             vz_code=codes.INVALID_PARAMETER_SYNTAX,
             hint="add --save",
         )
+
+
+def _check_isolation(before: VEConfig, after: VEConfig) -> None:
+    if before.isolation != after.isolation:
+        raise VEError(
+            "capabilities, features, devices and netfilter of a running container can't change",
+            vz_code=codes.VE_RUNNING,
+            hint="add --save, and --setmode restart, or --setmode ignore until it starts again",
+        )
+
+
+def _tell_not_enforced(
+    config: VEConfig, changes: Iterable[str], warn: Warn, *, unified: bool
+) -> None:
+    names = [name.lower() for name in changes]
+    reasons = resources.not_enforced(config, names, unified=unified)
+    on_disk = area.not_enforced(config)
+    resources.tell({**reasons, **{name: on_disk[name] for name in names if name in on_disk}}, warn)
+
+
+def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:
+    links.change(node, boot.pid, before, after)
+    names = ("hostname", "nameservers", "search_domains")
+    if any(getattr(before, name) != getattr(after, name) for name in names):
+        inside.write_names(after)
+    if after.hostname and after.hostname != before.hostname:
+        inside.set_hostname(boot.pid, after.hostname)
+
+
+def _unheard(_line: str) -> None:
+    pass

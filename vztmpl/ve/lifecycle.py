@@ -34,10 +34,13 @@ def lock_path(node: Node, ctid: int) -> Path:
     return node.locks / f"{ctid}.lck"
 
 
-def create(node: Node, ctid: int, base: Path, sample: str, changes: Mapping[str, str]) -> None:
+def create(
+    node: Node, ctid: int, base: Path, changes: Mapping[str, str], warn: Warn, *, sample: str
+) -> None:
     """Make a VE from an unpacked template; ``changes`` are conf variables, OSTEMPLATE among them.
 
     The private area comes last: a VE exists when it does. A conf that is there already is used.
+    ``warn`` is told of limits that this host can't enforce.
     """
     with locked(lock_path(node, ctid)), ExitStack() as undo:
         conf = configuration.conf_path(node, ctid)
@@ -62,7 +65,6 @@ def create(node: Node, ctid: int, base: Path, sample: str, changes: Mapping[str,
                 hint=f"`vzctl destroy {ctid}` removes it, or choose another CT ID",
             )
         undo.callback(ids.free_ids, node, config)
-        area.refuse_unkept(config, changes)
         claims.check_addresses(node, config)
         resources.check(config)
         claims.link_name(node, config)
@@ -71,6 +73,7 @@ def create(node: Node, ctid: int, base: Path, sample: str, changes: Mapping[str,
         undo.callback(conf.unlink if found is None else lambda: write_text(conf, found))
         area.create_private(node, config, base)
         undo.pop_all()
+        resources.tell(area.not_enforced(config), warn)
 
 
 def start(node: Node, ctid: int, warn: Warn) -> None:
@@ -89,15 +92,8 @@ def start(node: Node, ctid: int, warn: Warn) -> None:
         if running_boot(node, ctid):
             raise VEError("Container is already running", vz_code=codes.VE_RUNNING)
         require_private(config)
-        for line in config.isolation.warnings() if config.isolation else ():
-            warn(line)
         bring_up(node, config, warn)
         services.remember(node, config)
-
-
-def unkept(node: Node, ctid: int) -> list[str]:
-    """Say which disk limits of a VE nothing keeps here, and why."""
-    return area.unkept(configuration.load(node, ctid))
 
 
 def stop(

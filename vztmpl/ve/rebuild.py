@@ -12,15 +12,16 @@ from vztmpl import shellvars
 from vztmpl.errors import VEError
 from vztmpl.files import locked, new_folder
 from vztmpl.settings import Node
-from vztmpl.ve import area, codes, snapshot
+from vztmpl.ve import area, codes, resources, snapshot
 from vztmpl.ve import config as configuration
 from vztmpl.ve.config import VEConfig
 from vztmpl.ve.layout import found, named
 from vztmpl.ve.lifecycle import lock_path, require_private
+from vztmpl.ve.resources import Warn
 from vztmpl.ve.status import status
 
 
-def convert(node: Node, ctid: int, layout: str) -> None:
+def convert(node: Node, ctid: int, layout: str, warn: Warn) -> None:
     """Put a VE's files into another layout, or into the same one anew."""
     with _stopped(node, ctid) as config:
         live = area.live_of(config)
@@ -33,6 +34,7 @@ def convert(node: Node, ctid: int, layout: str) -> None:
         with named(found(live)).tree(node, config, live) as tree, area.new_live(config) as fresh:
             named(layout).fill(node, config, fresh, tree)
         configuration.save(node, ctid, {"VE_LAYOUT": layout})
+        resources.tell(area.not_enforced(config), warn)
 
 
 def reinstall(node: Node, ctid: int, base: Path, template: str, *, keep: bool) -> str:

@@ -4,7 +4,7 @@ What the kernel refuses is an error; what this host has no means for is said thr
 bounds nothing. Only what differs from before is touched, so a VE without limits costs nothing.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from vztmpl.errors import VEError
@@ -37,6 +37,12 @@ def not_enforced(config: VEConfig, names: Iterable[str], *, unified: bool) -> di
 
         found |= rlimits.short_of({name: given[name] for name in asked})
     return found
+
+
+def tell(reasons: Mapping[str, str], warn: Warn) -> None:
+    """Say what this host can't enforce, and why."""
+    for name, why in reasons.items():
+        warn(f"{name} can't be enforced on this host: {why}")
 
 
 def put_in_force(place: Place, config: VEConfig, warn: Warn) -> None:

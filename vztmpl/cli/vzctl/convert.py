@@ -15,11 +15,9 @@ OPTIONS = {"layout=": "NAME  overlay, simfs, btrfs or ploop; ploop unless given"
 
 def run(call: Call) -> None:
     """Convert the VE."""
-    from vztmpl.ve import lifecycle, rebuild
+    from vztmpl.ve import rebuild
 
     layout = disk.layout(call.value("layout") or "ploop")
     call.say(f"Converting container to layout {layout}")
-    rebuild.convert(call.node, call.ctid, layout)
-    for line in lifecycle.unkept(call.node, call.ctid):
-        call.say(f"WARNING: {line}")
+    rebuild.convert(call.node, call.ctid, layout, call.warn)
     call.say("Container was converted")

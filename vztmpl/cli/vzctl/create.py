@@ -48,10 +48,9 @@ def run(call: Call) -> None:
         wanted["VE_LAYOUT"] = disk.layout(call.value("layout"))
     call.say(f"Creating container private area ({name})")
     with cache.using(name) as base:
-        lifecycle.create(node, call.ctid, base, call.value("config"), wanted)
+        sample = call.value("config")
+        lifecycle.create(node, call.ctid, base, wanted, call.warn, sample=sample)
     call.say(f"CT configuration saved to {node.etc}/conf/{call.ctid}.conf")
-    for line in lifecycle.unkept(node, call.ctid):
-        call.say(f"WARNING: {line}")
     call.say("Container private area was created")
 
 

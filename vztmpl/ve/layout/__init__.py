@@ -68,8 +68,8 @@ class Layout(Protocol):
     def bound(self, config: VEConfig, live: Path) -> None:
         """Put DISKSPACE and DISKINODES in force, on a running VE too; VEError when it can't be."""
 
-    def unkept(self, config: VEConfig, live: Path) -> list[str]:
-        """Say which disk limits of the configuration nothing here keeps, one sentence for each.
+    def not_enforced(self, config: VEConfig, live: Path) -> dict[str, str]:
+        """Return which disk limits of the configuration nothing here keeps, and why.
 
         ``live`` need not be there yet.
         """

@@ -71,9 +71,9 @@ def bound(config: VEConfig, live: Path) -> None:
         run(limit)
 
 
-def unkept(config: VEConfig, live: Path) -> list[str]:  # noqa: ARG001
+def not_enforced(config: VEConfig, live: Path) -> dict[str, str]:  # noqa: ARG001
     """Say that inodes are not counted."""
-    return ["DISKINODES is not kept: btrfs counts no inodes"] if config.disk.hard_inodes else []
+    return {"diskinodes": "btrfs counts no inodes"} if config.disk.hard_inodes else {}
 
 
 def usage(config: VEConfig, live: Path) -> Usage:  # noqa: ARG001

@@ -106,13 +106,13 @@ def bound(config: VEConfig, live: Path) -> None:
         project.bound(config, [live / "upper", live / "work"])
 
 
-def unkept(config: VEConfig, live: Path) -> list[str]:
+def not_enforced(config: VEConfig, live: Path) -> dict[str, str]:
     """Say what is not kept without project quota."""
     if not config.disk.bounded:
-        return []
+        return {}
     from vztmpl.ve.layout import project
 
-    return project.unkept(config, live)
+    return project.not_enforced(config, live)
 
 
 def usage(config: VEConfig, live: Path) -> Usage:

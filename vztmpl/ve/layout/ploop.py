@@ -105,13 +105,13 @@ def bound(config: VEConfig, live: Path) -> None:
         _shrink(config, image, wanted)
 
 
-def unkept(config: VEConfig, live: Path) -> list[str]:
+def not_enforced(config: VEConfig, live: Path) -> dict[str, str]:
     """Say when the image was made with another number of inodes."""
     wanted, image = config.disk.hard_inodes, live / _IMAGE
     has = ext4.read(image).inodes if image.exists() else 0
     if not wanted or not has or wanted <= has <= wanted * _ROUNDING:
-        return []
-    return [f"DISKINODES is not kept: the image was made with {has} inodes; `vzctl convert` anew"]
+        return {}
+    return {"diskinodes": f"the image was made with {has} inodes; `vzctl convert` anew"}
 
 
 def usage(config: VEConfig, live: Path) -> Usage:

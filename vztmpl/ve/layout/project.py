@@ -12,6 +12,11 @@ from vztmpl.run import run
 from vztmpl.ve.config import VEConfig
 from vztmpl.ve.layout import Usage
 
+_WHY_NOT = (
+    "its disk is mounted without project quota (prjquota), or the kernel has none;"
+    " layouts btrfs and ploop need none"
+)
+
 
 def claim(config: VEConfig, folders: Sequence[Path]) -> None:
     """Have all that is and will be below ``folders`` counted for the VE, where that is possible."""
@@ -22,7 +27,7 @@ def claim(config: VEConfig, folders: Sequence[Path]) -> None:
 
 
 def bound(config: VEConfig, folders: Sequence[Path]) -> None:
-    """Set the VE's limits; without project quota ``unkept`` has said so."""
+    """Set the VE's limits; without project quota ``not_enforced`` says so."""
     if project_quota(folders[0], config.ctid) is None:
         return
     claim(config, folders)
@@ -37,14 +42,13 @@ def bound(config: VEConfig, folders: Sequence[Path]) -> None:
     set_project_quota(folders[0], config.ctid, wanted)
 
 
-def unkept(config: VEConfig, folder: Path) -> list[str]:
+def not_enforced(config: VEConfig, folder: Path) -> dict[str, str]:
     """Say what is not kept, with ``folder`` or what it will stand in on a disk without quota."""
     there = next(path for path in (folder, *folder.parents) if path.exists())
-    limits = {"DISKSPACE": config.disk.hard_kb, "DISKINODES": config.disk.hard_inodes}
+    limits = {"diskspace": config.disk.hard_kb, "diskinodes": config.disk.hard_inodes}
     if not any(limits.values()) or project_quota(there, config.ctid) is not None:
-        return []
-    why = "its disk is mounted without project quota (prjquota), or the kernel has none"
-    return [f"{name} is not kept: {why}" for name, limit in limits.items() if limit]
+        return {}
+    return {name: _WHY_NOT for name, limit in limits.items() if limit}
 
 
 def usage(config: VEConfig, folder: Path) -> Usage:

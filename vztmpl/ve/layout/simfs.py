@@ -51,9 +51,9 @@ def bound(config: VEConfig, live: Path) -> None:
     project.bound(config, [live / "fs"])
 
 
-def unkept(config: VEConfig, live: Path) -> list[str]:
+def not_enforced(config: VEConfig, live: Path) -> dict[str, str]:
     """Say what is not kept without project quota."""
-    return project.unkept(config, live)
+    return project.not_enforced(config, live)
 
 
 def usage(config: VEConfig, live: Path) -> Usage:
