@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 _ETHERTYPE_ARP = 0x0806
 _BROADCAST = b"\xff" * 6
-_PROBES, _PROBE_SECONDS = 2, 0.25
+_PROBES, _PROBE_SECONDS = 2, 0.1  # on a start's way; kernels answer in microseconds
 _REQUEST = 1
 _SOLICIT, _ADVERTISE = 135, 136
 _OVERRIDE = 0x20000000

@@ -219,7 +219,7 @@ def _typed(node: Node, ctid: int, values: Mapping[str, str]) -> VEConfig:
         disk=Disk.parse(values),
         boot_order=_whole("BOOTORDER", get("BOOTORDER")) if get("BOOTORDER") else None,
         interfaces=_interfaces(get("NETIF"), ctid),
-        netdevs=tuple(get("NETDEV").replace(",", " ").split()),
+        netdevs=_netdevs(get("NETDEV")),
         rate_kbit=_rate(get("RATE")),
         isolation=_isolation(get),
     )
@@ -243,6 +243,14 @@ def _interfaces(text: str, ctid: int) -> "tuple[Interface, ...]":
     from vztmpl.ve import interface
 
     return interface.read(text, ctid)
+
+
+def _netdevs(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    from vztmpl.ve import interface
+
+    return tuple(interface.check_name(name) for name in text.replace(",", " ").split())
 
 
 def _isolation(get: Callable[[str], str]) -> "Isolation | None":

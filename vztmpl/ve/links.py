@@ -4,7 +4,7 @@ What is made on the host beside venet is written into ``<run>/<CTID>/links`` fir
 ``ip -batch`` lines that undo it: a VE's end finds them there whatever has become of its conf.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -77,20 +77,18 @@ def change(node: Node, pid: int, before: VEConfig, after: VEConfig) -> None:
         _filter(node, after)
 
 
-def _neighbours(node: Node, ctid: int, addresses: Iterable[str], had: Iterable[str]) -> None:
+def _neighbours(node: Node, ctid: int, addresses: Sequence[str], had: Sequence[str]) -> None:
     """Have the host answer for new addresses on its own networks; nobody else may do so."""
+    new, lost = set(addresses) - set(had), set(had) - set(addresses)
+    if not new and not lost:
+        return
     from vztmpl.ve import neighbours
 
-    added = {one: found for one in addresses if (found := neighbours.devices(node, one))}
-    lost = {one: found for one in had if (found := neighbours.devices(node, one))}
-    new = {one: found for one, found in added.items() if one not in lost}
-    if new:
-        neighbours.refuse_duplicates(node, new)
-        _remember(node, ctid, neighbours.commands("delete", new))
-        neighbours.announce(new)
-    for line in neighbours.commands(
-        "delete", {one: found for one, found in lost.items() if one not in added}
-    ):
+    if wanted := neighbours.places(node, new):
+        neighbours.refuse_duplicates(node, wanted)
+        _remember(node, ctid, neighbours.commands("delete", wanted))
+        neighbours.announce(wanted)
+    for line in neighbours.commands("delete", neighbours.places(node, lost)):
         with suppress(CommandError):
             network.ip(line)
 

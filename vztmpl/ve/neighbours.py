@@ -6,7 +6,7 @@ address, tells the neighbours so, and asks first whether somebody has it already
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import NamedTuple
@@ -24,16 +24,9 @@ class _Route(NamedTuple):
     gateway: bool
 
 
-def devices(node: Node, address: str) -> list[str]:
-    """Return the host's links on which it answers for an address."""
-    setting = node.setting("NEIGHBOUR_DEVS", "detect")
-    if setting.startswith("list:"):
-        return setting.removeprefix("list:").replace(",", " ").split()
-    connected = [route for route in _routes(ip_address(address).version) if not route.gateway]
-    if setting != "all":
-        wanted = ip_address(address)
-        connected = [route for route in connected if wanted in ip_network(route.network)]
-    return list(dict.fromkeys(route.device for route in connected))
+def places(node: Node, addresses: Iterable[str]) -> dict[str, list[str]]:
+    """Return the host's links on which it answers, for those addresses that have one."""
+    return {one: found for one in sorted(addresses) if (found := _devices(node, one))}
 
 
 def ways_out() -> list[str]:
@@ -100,6 +93,17 @@ def let_through(device: str) -> None:
     for name, value in settings:
         if (path := _SYSCTL / name).exists():
             path.write_text(value)
+
+
+def _devices(node: Node, address: str) -> list[str]:
+    setting = node.setting("NEIGHBOUR_DEVS", "detect")
+    if setting.startswith("list:"):
+        return setting.removeprefix("list:").replace(",", " ").split()
+    connected = [route for route in _routes(ip_address(address).version) if not route.gateway]
+    if setting != "all":
+        wanted = ip_address(address)
+        connected = [route for route in connected if wanted in ip_network(route.network)]
+    return list(dict.fromkeys(route.device for route in connected))
 
 
 def _routes(version: int) -> Iterator[_Route]:
