@@ -112,6 +112,10 @@ def test_a_limit_is_raised_and_lowered(host: Host, btrfs: Path, layout: str) -> 
     host.vzctl("umount", 101)
     host.vzctl("set", 101, "--diskspace", "500M", "--save")
     host.vzctl("start", 101)
+    fields = "layout,diskspace,diskspace.s,diskspace.h"
+    shown, used, *limits = host.vzlist("-H", "-o", fields, 101).split()
+    assert (shown, limits) == (layout, ["512000", "512000"])
+    assert 100 << 10 < int(used) < 512000
     fill = "dd if=/dev/zero of=/root/b bs=1M count=230 conv=fsync 2>&1 || true"
     assert "No space left" in (said := host.inside(101, fill)) or "quota exceeded" in said
     assert host.inside(101, "stat -c %s /root/a") == str(100 << 20)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vztmpl import shellvars
+from vztmpl.errors import VEError
 from vztmpl.settings import Node
 from vztmpl.ve import beancounters
 from vztmpl.ve.cgroup import Group, Hierarchies, parent_name
@@ -91,9 +92,37 @@ def _variables(conf: Path) -> Mapping[str, str]:
     return shellvars.read(conf)
 
 
-def _bootorder(row: Row) -> int | None:
-    text = _variable("BOOTORDER")(row)
-    return int(text) if isinstance(text, str) and text.isdigit() else None
+# Few listings ask for these, so what finds them out is imported for those only.
+
+
+def _layout(row: Row) -> str | None:
+    from vztmpl.ve import area
+
+    try:
+        return area.layout_of(row.config)
+    except VEError:  # the area is damaged: vzctl says so
+        return None
+
+
+def _used(row: Row, name: str) -> int | None:
+    from vztmpl.ve import area
+
+    try:
+        return getattr(area.usage(row.config), name)  # type: ignore[no-any-return]
+    except VEError:  # likewise, or there is no area
+        return None
+
+
+def _disk(name: str) -> Callable[[Row], Value]:
+    def value(row: Row) -> Value:
+        soft, hard = getattr(row.config.disk, name) or (None, None)
+        return {"usage": _used(row, name), "softlimit": soft, "hardlimit": hard}
+
+    return value
+
+
+def _disk_limit(name: str, index: int) -> Callable[[Row], Value]:
+    return lambda row: (getattr(row.config.disk, name) or (None, None))[index]
 
 
 def _counter(name: str) -> Callable[[Row], Value]:
@@ -117,8 +146,9 @@ def _count(name: str, index: int) -> Callable[[Row], Value]:
 
 
 def _held(value: Value) -> str:
-    assert isinstance(value, Mapping)  # noqa: S101 - what _counter returns
-    return "-" if value["held"] is None else str(value["held"])
+    assert isinstance(value, Mapping)  # noqa: S101 - what _counter and _disk return
+    held = next(iter(value.values()))
+    return "-" if held is None else str(held)
 
 
 def _unknown(_row: Row) -> None:
@@ -151,8 +181,8 @@ FIELDS: dict[str, Field] = {
     "iolimit": Field("IOLIMIT", 10, lambda row: row.config.iolimit or None),
     "iopslimit": Field("IOPS", 4, lambda row: row.config.iopslimit or None),
     "onboot": Field("ONBOOT", 6, lambda row: {"yes": True, "no": False}.get(row.config.onboot)),
-    "bootorder": Field("BOOTORDER", 10, _bootorder),
-    "layout": Field("LAYOUT", 6, lambda _: "overlay"),
+    "bootorder": Field("BOOTORDER", 10, lambda row: row.config.boot_order),
+    "layout": Field("LAYOUT", 6, _layout),
     "features": Field("FEATURES", -15, _variable("FEATURES")),
     "vswap": Field("VSWAP", 5, lambda row: beancounters.has_vswap(row.config.beancounters)),
     "disabled": Field("DISABL", 6, lambda row: row.config.disabled),
@@ -168,8 +198,13 @@ for _each in beancounters.TABLE:
         f"{_each.name}.l": Field(f"{_each.column}.L", 10, _bound(_each.name, 1)),
         f"{_each.name}.f": Field(f"{_each.column}.F", 10, _count(_each.name, 2)),
     }
-for _name, _header in (("diskspace", "DSPACE"), ("diskinodes", "DINODES")):
-    FIELDS[_name] = Field(_header, 10, _unknown)
-    for _suffix in ("s", "h"):
-        FIELDS[f"{_name}.{_suffix}"] = Field(f"{_header}.{_suffix.upper()}", 10, _unknown)
+for _name, _own, _header in (
+    ("diskspace", "space_kb", "DSPACE"),
+    ("diskinodes", "inodes", "DINODES"),
+):
+    FIELDS[_name] = Field(_header, 10, _disk(_own), _held)
+    for _index, _suffix in enumerate(("s", "h")):
+        FIELDS[f"{_name}.{_suffix}"] = Field(
+            f"{_header}.{_suffix.upper()}", 10, _disk_limit(_own, _index)
+        )
 JSON_FIELDS = [name for name in FIELDS if "." not in name and name not in ("veid", "vpsid")]

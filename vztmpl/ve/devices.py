@@ -16,6 +16,7 @@ from vztmpl.errors import VEError
 from vztmpl.settings import Node
 from vztmpl.ve import codes
 from vztmpl.ve.config import VEConfig
+from vztmpl.ve.mounts import is_mounted
 from vztmpl.ve.status import run_folder
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def provide(node: Node, config: VEConfig) -> Mapping[str, Path]:
 def withdraw(node: Node, ctid: int) -> None:
     """Take the nodes of a VE away; none is fine."""
     folder = place(node, ctid)
-    while os.path.ismount(folder):
+    while is_mounted(folder):
         kernel.unmount(folder, lazily=True)
 
 
