@@ -19,6 +19,7 @@ from vztmpl.ve.layout import Usage
 from vztmpl.ve.layout.copying import copy_tree, room_for
 
 STACKED = False
+_NOT_INSTALLED = 127
 
 
 def fill(node: Node, config: VEConfig, live: Path, tree: Path) -> None:
@@ -110,6 +111,8 @@ def _make_volume(volume: Path, tree: Path) -> None:
     try:
         run(["btrfs", "subvolume", "create", volume])
     except CommandError as error:
+        if error.status == _NOT_INSTALLED:
+            error.hint = "apt-get install btrfs-progs"
         if "not a btrfs filesystem" not in error.tail:
             raise
         raise VEError(

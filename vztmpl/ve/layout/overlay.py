@@ -10,7 +10,6 @@ nothing is chowned and one copy in the page cache serves every VE.
 """
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import takewhile
@@ -136,7 +135,7 @@ def compact(_node: Node, config: VEConfig, live: Path) -> None:
         join_layers(_uppers(config, live)[: len(deleted) + 1], fresh / "upper")
         (fresh / "lowers").write_text("".join(f"{each}\n" for each in below[len(deleted) :]))
         if (live / "snapshot").exists():
-            shutil.copy(live / "snapshot", fresh)
+            (fresh / "snapshot").write_text((live / "snapshot").read_text())
 
 
 def _add_layer(config: VEConfig, live: Path, like: Path, shift: int) -> None:
