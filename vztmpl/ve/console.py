@@ -10,10 +10,9 @@ import select
 import socket
 from contextlib import suppress
 
-from vztmpl.errors import VEError
 from vztmpl.settings import Node
-from vztmpl.ve import codes, terminal
-from vztmpl.ve.status import run_folder, running_boot
+from vztmpl.ve import terminal
+from vztmpl.ve.status import require_running, run_folder
 
 _ESCAPE, _DETACH = 0x1B, ord(".")
 _CHUNK = 8192  # conmon reads and writes no more at once
@@ -21,10 +20,7 @@ _CHUNK = 8192  # conmon reads and writes no more at once
 
 def attach(node: Node, ctid: int) -> None:
     """Join our stdin and stdout to a VE's console until Esc . is typed, or the VE ends."""
-    if running_boot(node, ctid) is None:
-        raise VEError(
-            "Container is not running", vz_code=codes.VE_NOT_RUNNING, hint=f"vzctl start {ctid}"
-        )
+    require_running(node, ctid)
     folder = run_folder(node, ctid)
 
     def resize(rows: int, columns: int) -> None:

@@ -17,7 +17,7 @@ from vztmpl.errors import VEError
 from vztmpl.run import STANDARD_PATH, attached, replace
 from vztmpl.settings import Node
 from vztmpl.ve import cgroup, codes, freezer, rlimits, runtime
-from vztmpl.ve.status import Boot, run_folder, running_boot
+from vztmpl.ve.status import Boot, require_running, run_folder
 
 _ENVIRONMENT = {
     "PATH": STANDARD_PATH,
@@ -137,11 +137,12 @@ def _prepared(node: Node, ctid: int, argv: Sequence[str], *options: str) -> list
 
 
 def _awake(node: Node, ctid: int) -> Boot:
-    boot = running_boot(node, ctid)
-    if boot and not freezer.is_frozen(node, ctid):
-        return boot
-    problem, cure = ("is suspended", "resume") if boot else ("is not running", "start")
-    raise VEError(f"Container {problem}", vz_code=codes.VE_NOT_RUNNING, hint=f"vzctl {cure} {ctid}")
+    boot = require_running(node, ctid)
+    if freezer.is_frozen(node, ctid):
+        raise VEError(
+            "Container is suspended", vz_code=codes.VE_NOT_RUNNING, hint=f"vzctl resume {ctid}"
+        )
+    return boot
 
 
 def _carried(command: Sequence[str], terminals: Sequence[int]) -> int:

@@ -7,7 +7,9 @@ all is ready and just before init is let go; until then the runtime's ``exec.fif
 from pathlib import Path
 from typing import NamedTuple
 
+from vztmpl.errors import VEError
 from vztmpl.settings import Node
+from vztmpl.ve import codes
 from vztmpl.ve.config import VEConfig
 from vztmpl.ve.mounts import is_mounted
 
@@ -50,6 +52,15 @@ def running_boot(node: Node, ctid: int) -> Boot | None:
     if boot is None or start_time(boot.pid) != boot.start_time:
         return None
     return None if exec_fifo(node, ctid).exists() else boot
+
+
+def require_running(node: Node, ctid: int) -> Boot:
+    """Return the present life of a VE's init; VEError when it does not run."""
+    if boot := running_boot(node, ctid):
+        return boot
+    raise VEError(
+        "Container is not running", vz_code=codes.VE_NOT_RUNNING, hint=f"vzctl start {ctid}"
+    )
 
 
 def recorded_boot(node: Node, ctid: int) -> Boot | None:

@@ -5,13 +5,13 @@ from vztmpl.files import locked
 from vztmpl.settings import Node
 from vztmpl.ve import codes, freezer
 from vztmpl.ve.lifecycle import lock_path
-from vztmpl.ve.status import running_boot
+from vztmpl.ve.status import require_running
 
 
 def suspend(node: Node, ctid: int) -> None:
     """Freeze a running VE where it stands; it keeps its memory, and loses nothing but time."""
     with locked(lock_path(node, ctid)):
-        _require_running(node, ctid)
+        require_running(node, ctid)
         if freezer.is_frozen(node, ctid):
             raise VEError("Container is already suspended", vz_code=codes.CHKPNT_ERROR)
         freezer.freeze(node, ctid)
@@ -20,14 +20,7 @@ def suspend(node: Node, ctid: int) -> None:
 def resume(node: Node, ctid: int) -> None:
     """Let a frozen VE go on."""
     with locked(lock_path(node, ctid)):
-        _require_running(node, ctid)
+        require_running(node, ctid)
         if not freezer.is_frozen(node, ctid):
             raise VEError("Container is not suspended", vz_code=codes.RESTORE_ERROR)
         freezer.thaw(node, ctid)
-
-
-def _require_running(node: Node, ctid: int) -> None:
-    if running_boot(node, ctid) is None:
-        raise VEError(
-            "Container is not running", vz_code=codes.VE_NOT_RUNNING, hint=f"vzctl start {ctid}"
-        )
