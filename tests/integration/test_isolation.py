@@ -159,7 +159,7 @@ def test_what_makes_no_sense_is_refused_and_nothing_changes(ve: Host) -> None:
 def test_what_no_kernel_can_give_is_said_at_start(ve: Host) -> None:
     with (ve.sysroot / "etc/vz/conf/101.conf").open("a") as conf:
         conf.write('FEATURES="nfs:on"\n')
-    assert "WARNING: FEATURES: nfs can't be given" in ve.vzctl("start", 101)
+    assert "WARNING: FEATURES: nfs can't be given" in ve.run("vzctl", "start", 101).stderr
 
 
 def test_the_node_itself_has_cpu_units(ve: Host) -> None:

@@ -62,7 +62,7 @@ def _template(call: Call) -> str:
     default = call.node.setting("DEF_OSTEMPLATE")
     name = call.value("ostemplate") or default
     if not name.isprintable():
-        call.say(f"WARNING: --ostemplate is not text; using {default or 'none'}")
+        call.warn(f"--ostemplate is not text; using {default or 'none'}")
         return default
     return name
 

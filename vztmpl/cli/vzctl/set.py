@@ -67,9 +67,9 @@ def _change(call: Call) -> None:
     if save:
         call.say(f"CT configuration saved to {call.node.etc}/conf/{call.ctid}.conf")
     elif running:
-        call.say(
-            "WARNING: Settings were not saved to config and will be lost when the container"
-            " stops (use --save flag)"
+        call.warn(
+            "Settings were not saved to config and will be lost when the container stops"
+            " (use --save flag)"
         )
     else:
         raise VEError(
