@@ -3,7 +3,7 @@
     VZ_SYSROOT=DIR python -m bench.layouts TEMPLATE [ROUNDS]
 
 TEMPLATE is in the cache of that node; VEs 901 to 904 are made there and removed. btrfs is on an
-image below DIR. User and system time of our command and of the programs that it runs, in milliseconds.
+image below DIR. User and system time of our command and of the programs that it runs, in ms.
 """
 
 import os

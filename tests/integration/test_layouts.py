@@ -1,6 +1,7 @@
 """What every layout has to do, with real VEs; and what some can do beyond it."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def of(btrfs: Path, layout: str) -> tuple[str, ...]:
     """The options that choose a layout."""
     where = ("--private", f"{btrfs}/$VEID") if layout == "btrfs" else ()
     return ("--layout", layout, *where)
+
+
+def used_kb(host: Host) -> int:
+    """What VE 101 uses, as vzlist asks for it."""
+    code = (
+        "from vztmpl import settings; from vztmpl.ve import area, config;"
+        "print(area.usage(config.load(settings.load(), 101)).space_kb)"
+    )
+    return int(host.run(sys.executable, "-c", code).stdout)
 
 
 def root(host: Host, ctid: int) -> Path:
@@ -93,6 +103,7 @@ def test_a_limit_is_raised_and_lowered(host: Host, btrfs: Path, layout: str) -> 
     create(host, btrfs, 101, layout, "--diskspace", "450M")
     host.vzctl("start", 101)
     host.inside(101, "dd if=/dev/zero of=/root/a bs=1M count=100 conv=fsync 2>&1")
+    assert 310 << 10 < used_kb(host) < 400 << 10
     live = host.run("vzctl", "set", 101, "--diskspace", "700M", "--save")
     if layout == "btrfs":
         assert live.returncode == 0, live.stderr

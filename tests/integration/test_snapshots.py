@@ -1,6 +1,7 @@
 """Snapshots, conversions and reinstallations in every layout, and all of them cut short."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,23 @@ def test_layers_of_deleted_snapshots_are_joined_and_show_the_same(host: Host, ti
     assert call("sh", "-euc", look, env={}, check=True, cwd=top).stdout == before
     host.vzctl("umount", 101)
     host.vzctl("snapshot-switch", 101, "--id", f"0{ONE[1:]}")
+    assert read(host) == "hello\n"
+
+
+def test_one_more_snapshot_than_the_kernel_takes_is_refused(host: Host, tiny: str) -> None:
+    host.vzctl("create", 101, "--ostemplate", tiny)
+    take(host, ONE, "")
+    area = host.sysroot / "vz/private/101"
+    names = [f"{number:08}{ONE[8:]}" for number in range(60)]
+    for name in names:  # what 60 snapshots would leave, without waiting for them
+        shutil.copytree(area / "snapshots" / ONE, area / "snapshots" / name, symlinks=True)
+    (area / "live/lowers").write_text("".join(f"{name}\n" for name in names))
+    refused = host.run("vzctl", "snapshot", 101)
+    assert (refused.returncode, "compact" in refused.stderr) == (50, True), refused.stderr
+    for name in names:
+        (area / "snapshots" / name / "about.json").unlink()
+    host.vzctl("compact", 101)
+    assert [path.name for path in (area / "snapshots").iterdir()] == [ONE]
     assert read(host) == "hello\n"
 
 

@@ -9,7 +9,7 @@
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from vztmpl.ve import codes
 from vztmpl.ve.config import VEConfig, all_ctids, private_of
 from vztmpl.ve.layout import Layout, Usage, found, named
 from vztmpl.ve.mounts import is_mounted
+
+_LIMITS = frozenset(("diskspace", "diskinodes", "quotatime", "quotaugidlimit"))
 
 
 def live_of(config: VEConfig) -> Path:
@@ -124,15 +126,17 @@ def bound(config: VEConfig) -> None:
     named(found(live)).bound(config, live)
 
 
-def not_enforced(config: VEConfig) -> dict[str, str]:
-    """Return which disk limits of a configuration nothing keeps here, and why."""
+def not_enforced(config: VEConfig, names: Collection[str] = _LIMITS) -> dict[str, str]:
+    """Return which of these disk limits nothing keeps a VE to here, and why."""
+    if not _LIMITS.intersection(names):
+        return {}
     live, disk = live_of(config), config.disk
     found = named(layout_of(config)).not_enforced(config, live) if disk.bounded else {}
     if disk.quotatime_seconds:
         found["quotatime"] = "the kernel has one for a whole file system, see setquota -t"
     if disk.quotaugidlimit:
         found["quotaugidlimit"] = "only the host's root can set quotas of the users inside"
-    return found
+    return {name: why for name, why in found.items() if name in names}
 
 
 def usage(config: VEConfig) -> Usage:

@@ -97,8 +97,7 @@ def _tell_not_enforced(
 ) -> None:
     names = [name.lower() for name in changes]
     reasons = resources.not_enforced(config, names, unified=unified)
-    on_disk = area.not_enforced(config)
-    resources.tell({**reasons, **{name: on_disk[name] for name in names if name in on_disk}}, warn)
+    resources.tell({**reasons, **area.not_enforced(config, names)}, warn)
 
 
 def _apply(node: Node, boot: Boot, before: VEConfig, after: VEConfig) -> None:

@@ -54,6 +54,7 @@ def branch(config: VEConfig, source: Path, new: Path, name: str) -> None:
         )
     _add_beside(config, source, new)
     (new / "lowers").write_text("".join(f"{each}\n" for each in (name, *lowers(source))))
+    _options(config, new, config.root, read_only=False)
 
 
 def lowers(live: Path) -> list[str]:
@@ -188,9 +189,9 @@ def _options(config: VEConfig, live: Path, base: Path, *, read_only: bool) -> st
         options += f",upperdir={upper},workdir={live / 'work'}"
     if len(options) > _MAX_OPTIONS_BYTES:
         raise VEError(
-            f"{len(below)} snapshots below each other are more than the kernel takes",
+            f"{len(below)} snapshots upon each other are more than the kernel takes",
             vz_code=codes.FS_CANTMOUNT,
-            hint=f"`vzctl compact {config.ctid}` joins those that were deleted",
+            hint=f"delete the newest ones; `vzctl compact {config.ctid}` then joins their layers",
         )
     return options
 
