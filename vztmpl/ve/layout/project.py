@@ -23,7 +23,8 @@ def claim(config: VEConfig, folders: Sequence[Path]) -> None:
     if config.disk.bounded and project_quota(folders[0], config.ctid) is not None:
         missing = [folder for folder in folders if project_of(folder) != config.ctid]
         if missing:
-            run(["chattr", "-R", "-p", str(config.ctid), "+P", "--", *missing])
+            # 1: links and pipes have no project
+            run(["chattr", "-R", "-f", "-p", str(config.ctid), "+P", "--", *missing], ok=(0, 1))
 
 
 def bound(config: VEConfig, folders: Sequence[Path]) -> None:
