@@ -22,7 +22,7 @@ ha:0:wait:/sbin/halt -d -f -p
 
 
 def left_in(host: Host, name: str) -> str:
-    path = host.sysroot / f"vz/private/101/upper/var/{name}"
+    path = host.sysroot / f"vz/private/101/live/upper/var/{name}"
     return path.read_text() if path.exists() else ""
 
 

@@ -33,7 +33,7 @@ def settings(tiny: Host) -> Iterator[Path]:
 
 def written_by(host: Host, ctid: int, name: str) -> str:
     """What a stopped VE has left in a file of its own."""
-    path = host.sysroot / f"vz/private/{ctid}/upper/var/{name}"
+    path = host.sysroot / f"vz/private/{ctid}/live/upper/var/{name}"
     return path.read_text() if path.exists() else ""
 
 

@@ -49,7 +49,7 @@ def test_action_scripts_run_in_openvzs_order(ve: Host, scripts: Path) -> None:
         for who in ("vps", "101"):
             expected += [f"{who}.{event} 101 {conf}", state]
     assert scripts.read_text().splitlines() == expected
-    log = ve.sysroot / "vz/private/101/upper/var/log"
+    log = ve.sysroot / "vz/private/101/live/upper/var/log"
     assert log.read_text() == "start init\nstop init\n"
     scripts.unlink()
     ve.vzctl("mount", 101)
@@ -91,7 +91,7 @@ def test_a_script_of_the_hosts_runs_inside(ve: Host, tmp_path: Path, running: bo
     assert ve.vzctl("runscript", 101, script, "a", "b c") == "by a shell: b c 2\n"
     assert ("running" in ve.vzctl("status", 101)) == running
     assert ve.run("vzctl", "runscript", 101, tmp_path / "none").returncode == 11
-    assert not (ve.sysroot / "vz/private/101/upper/var/boots").exists() or running
+    assert not (ve.sysroot / "vz/private/101/live/upper/var/boots").exists() or running
 
 
 @pytest.mark.parametrize("running", [True, False])

@@ -18,7 +18,7 @@ def ve(tiny: Host) -> Host:
 
 
 def ticks(host: Host) -> int:
-    path = host.sysroot / "vz/private/101/upper/var/ticks"
+    path = host.sysroot / "vz/private/101/live/upper/var/ticks"
     return len(path.read_text()) if path.exists() else 0
 
 

@@ -133,7 +133,7 @@ def test_links_in_a_ve_lead_the_host_nowhere(host: Host, tmp_path: Path) -> None
 
 def test_a_run_folder_that_is_a_link_leads_the_host_nowhere(host: Host, tmp_path: Path) -> None:
     host.vzctl("create", 101, "--ostemplate", MINIMAL)
-    upper = host.sysroot / "vz/private/101/upper"
+    upper = host.sysroot / "vz/private/101/live/upper"
     (upper / "run").symlink_to(tmp_path)
     os.lchown(upper / "run", upper.stat().st_uid, upper.stat().st_gid)
     assert "Traceback" not in host.run("vzctl", "start", 101).stderr
