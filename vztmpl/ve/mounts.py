@@ -9,7 +9,7 @@ _BLANKS = " \t\n\\"
 def is_mounted(path: Path) -> bool:
     """Say whether something is mounted at ``path``; what is not there is not mounted."""
     try:
-        return os.path.ismount(path) or _mount_id(path) != _mount_id(path.parent)
+        return _mount_id(path) != _mount_id(path.parent)
     except FileNotFoundError:
         return False
 
@@ -26,10 +26,13 @@ def source_of(mount_point: Path) -> str:
     return found
 
 
-def _mount_id(path: Path) -> str:
+def _mount_id(path: Path) -> bytes:
+    """Return a line of proc_pid_fdinfo(5); without pathlib, as vzlist asks of every VE."""
     descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    info = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
     try:
-        info = Path(f"/proc/self/fdinfo/{descriptor}").read_text()
+        text = os.read(info, 512)
     finally:
+        os.close(info)
         os.close(descriptor)
-    return next(line for line in info.splitlines() if line.startswith("mnt_id:"))
+    return next(line for line in text.splitlines() if line.startswith(b"mnt_id:"))
