@@ -125,6 +125,15 @@ def test_a_start_without_its_bridge_fails_and_leaves_nothing(tiny: Host) -> None
     assert (result.returncode, "no bridge br9" in result.stderr) == (130, True)
 
 
+def test_the_name_of_anothers_link_is_refused_and_the_link_stays(tiny: Host) -> None:
+    ve(tiny, 101, "--netif_add", "eth0")
+    tiny.vzctl("create", 102, "--ostemplate", NAME)
+    tiny.vzctl("set", 102, "--netif_add", "eth0,,veth101.0", "--save")
+    result = tiny.run("vzctl", "start", 102)
+    assert (result.returncode, "has a link veth101.0" in result.stderr) == (130, True)
+    assert "veth101.0" in tiny.run("ip", "-brief", "link").stdout
+
+
 def test_a_link_of_the_hosts_is_lent_to_a_ve(tiny: Host) -> None:
     tiny.run("ip", "link", "add", "lent0", "type", "veth", "peer", "name", "lent1")
     ve(tiny, 101)

@@ -1,11 +1,11 @@
 """NETIF as others write it, and the texts that ip, nft and tc are given."""
 
-from pathlib import Path
+from ipaddress import ip_network
 
 import pytest
 
 from tests.ve.test_cgroup import ve
-from vztmpl.errors import ConfigError, VEError
+from vztmpl.errors import VEError
 from vztmpl.ve import interface, neighbours, shaping, veth
 from vztmpl.ve.interface import Interface
 
@@ -65,11 +65,11 @@ def test_one_table_holds_the_filters_and_the_rate_of_a_ve() -> None:
 
 
 def test_only_what_leaves_the_ranges_is_translated() -> None:
-    text = shaping.translation_table("vznat", "10.1.0.0/16, fd01::/16")
-    assert "ip saddr { 10.1.0.0/16 } ip daddr != { 10.1.0.0/16 } masquerade" in text
-    assert "ip6 saddr { fd01::/16 } ip6 daddr != { fd01::/16 } masquerade" in text
-    with pytest.raises(ConfigError, match="NAT_RANGES"):
-        shaping.translation_table("vznat", "10.1.0.0/99")
+    ranges = [ip_network("10.1.0.0/16"), ip_network("fd01::/16")]
+    text = shaping.translation_table("ve101", ranges, ["10.1.0.7", "10.1.0.8", "fd01::7"])
+    assert "ip saddr { 10.1.0.7, 10.1.0.8 } ip daddr != { 10.1.0.0/16 } masquerade" in text
+    assert "ip6 saddr { fd01::7 } ip6 daddr != { fd01::/16 } masquerade" in text
+    assert "masquerade" not in shaping.translation_table("ve101", ranges, [])
 
 
 def test_routes_are_read_as_the_kernel_writes_them() -> None:
@@ -85,6 +85,6 @@ def test_routes_are_read_as_the_kernel_writes_them() -> None:
 
 
 def test_a_missing_bridge_is_refused_before_anything_is_made() -> None:
-    assert not Path("/proc/sys/net/ipv4/conf/no-such-br").exists()
+    text = "ifname=eth0,bridge=no-such-br"
     with pytest.raises(VEError, match="no bridge no-such-br"):
-        veth._require(interface.read("ifname=eth0,bridge=no-such-br", 101), ())
+        veth.require(None, ve()._replace(interfaces=interface.read(text, 101)))

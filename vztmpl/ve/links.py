@@ -15,6 +15,7 @@ from vztmpl.ve.config import VEConfig
 from vztmpl.ve.status import run_folder
 
 _FILTER = "# filter"
+_FILTERED = ("addresses", "interfaces", "rate_kbit")
 NAMESPACES = Path("/run/netns")
 """Where ``ip netns`` looks for names."""
 
@@ -26,17 +27,14 @@ def attach(node: Node, config: VEConfig, pid: int) -> None:
     if config.interfaces or config.netdevs:
         from vztmpl.ve import veth
 
+        veth.require(None, config)
         _remember(node, config.ctid, veth.undo_commands(config.interfaces))
         veth.attach(config, pid)
-    _filter(node, config)
+    _filter(node, config, had_rate=False)
     if not node.tag:
         NAMESPACES.mkdir(exist_ok=True)
         _forget_name(config.ctid)
         (NAMESPACES / str(config.ctid)).symlink_to(f"/proc/{pid}/ns/net")
-    if node.setting("NAT_RANGES"):
-        from vztmpl.ve import shaping
-
-        shaping.translate(node)
 
 
 def detach(node: Node, ctid: int) -> None:
@@ -61,6 +59,12 @@ def detach(node: Node, ctid: int) -> None:
 def change(node: Node, pid: int, before: VEConfig, after: VEConfig) -> None:
     """Change the links of a running VE."""
     ctid = after.ctid
+    if (before.interfaces, before.netdevs) != (after.interfaces, after.netdevs):
+        from vztmpl.ve import veth
+
+        veth.require(before, after)
+        _remember(node, ctid, veth.undo_commands(after.interfaces))
+        veth.change(pid, before, after)
     _neighbours(node, ctid, after.addresses, before.addresses)
     for one in before.addresses:
         if one not in after.addresses:
@@ -68,13 +72,8 @@ def change(node: Node, pid: int, before: VEConfig, after: VEConfig) -> None:
     for one in after.addresses:
         if one not in before.addresses:
             network.add(node, ctid, pid, one, way_out=not after.interfaces)
-    if (before.interfaces, before.netdevs) != (after.interfaces, after.netdevs):
-        from vztmpl.ve import veth
-
-        _remember(node, ctid, veth.undo_commands(after.interfaces))
-        veth.change(pid, before, after)
-    if (before.interfaces, before.rate_kbit) != (after.interfaces, after.rate_kbit):
-        _filter(node, after)
+    if any(getattr(before, name) != getattr(after, name) for name in _FILTERED):
+        _filter(node, after, had_rate=bool(before.rate_kbit))
 
 
 def _neighbours(node: Node, ctid: int, addresses: Sequence[str], had: Sequence[str]) -> None:
@@ -93,12 +92,17 @@ def _neighbours(node: Node, ctid: int, addresses: Sequence[str], had: Sequence[s
             network.ip(line)
 
 
-def _filter(node: Node, config: VEConfig) -> None:
+def _filter(node: Node, config: VEConfig, *, had_rate: bool) -> None:
+    """Put rates, filters and translation in force, where one is asked for, or was before."""
+    asked = config.interfaces or config.rate_kbit or node.setting("NAT_RANGES")
+    had = _FILTER in _read(node, config.ctid)
+    if not asked and not had:
+        return
     from vztmpl.ve import shaping
 
-    if shaping.wanted(config) or _FILTER in _read(node, config.ctid):
+    if shaping.wanted(node, config) or had:
         _remember(node, config.ctid, [_FILTER])
-        shaping.apply(node, config)
+        shaping.apply(node, config, had_rate=had_rate)
 
 
 def _remember(node: Node, ctid: int, lines: Iterable[str]) -> None:

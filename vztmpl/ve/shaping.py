@@ -1,12 +1,12 @@
 """Rates, MAC filters and address translation: what nft and tc do for the links of VEs.
 
 Traffic towards a VE is shaped by a token bucket on the host's end of its link (tc-tbf(8)). What
-comes from a VE meets an nft chain on that end, where its root can't remove it: one table per VE
-for its MAC filters and its rate, and one per node that hides private addresses.
+comes from a VE meets nft chains on the host, where its root can't remove them: a table for its MAC
+filters and its rate, and one that hides private addresses.
 """
 
 from collections.abc import Sequence
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from vztmpl.errors import CommandError, ConfigError, VEError
 from vztmpl.run import run
@@ -14,41 +14,39 @@ from vztmpl.settings import Node
 from vztmpl.ve import codes, neighbours, network
 from vztmpl.ve.config import VEConfig
 
+Network = IPv4Network | IPv6Network
+
 _LATENCY_MS = 50
 _LEAST_BURST_BYTES = 1 << 17  # two of the largest packets that a link hands on at once
 
 
-def wanted(config: VEConfig) -> bool:
-    """Say whether a VE's conf asks for any of it."""
-    return bool(config.rate_kbit) or any(one.mac_filter for one in config.interfaces)
+def wanted(node: Node, config: VEConfig) -> bool:
+    """Say whether a VE's conf, or the node's for its addresses, asks for any of it."""
+    filtered = any(one.mac_filter for one in config.interfaces)
+    return bool(config.rate_kbit) or filtered or bool(_hidden(node, config))
 
 
-def apply(node: Node, config: VEConfig) -> None:
-    """Put a VE's rate and MAC filters in force on links that are there."""
+def apply(node: Node, config: VEConfig, *, had_rate: bool) -> None:
+    """Put a VE's rate, MAC filters and translation in force on links that are there."""
     own = network.host_interface(node, config.ctid)
-    _call(["nft", "-f", "-"], filter_table(own, config))
+    hidden = _hidden(node, config)
+    tables = filter_table(own, config) + translation_table(own, _ranges(node), hidden)
+    _call(["nft", "-f", "-"], tables)
     names = [own, *(one.host_ifname for one in config.interfaces)]
     if config.rate_kbit:
         _call(["tc", "-batch", "-"], "".join(bucket(name, config.rate_kbit) for name in names))
-    else:
-        _call(
-            ["tc", "-force", "-batch", "-"],
-            "".join(f"qdisc delete dev {n} root\n" for n in names),
-            ok=(0, 1),
-        )
+    elif had_rate:
+        lines = "".join(f"qdisc delete dev {name} root\n" for name in names)
+        _call(["tc", "-force", "-batch", "-"], lines, ok=(0, 1))
+    if hidden:
+        for device in neighbours.ways_out():
+            neighbours.let_through(device)
 
 
 def remove(node: Node, ctid: int) -> None:
-    """Take a VE's table away; its buckets went with its links."""
+    """Take a VE's tables away; its buckets went with its links."""
     name = network.host_interface(node, ctid)
-    _call(["nft", "-f", "-"], f"table netdev {name} {{}}\ndelete table netdev {name}\n")
-
-
-def translate(node: Node) -> None:
-    """Let VEs with addresses in NAT_RANGES go out under the host's own address."""
-    _call(["nft", "-f", "-"], translation_table(f"vznat{node.tag}", node.setting("NAT_RANGES")))
-    for device in neighbours.ways_out():
-        neighbours.let_through(device)
+    _call(["nft", "-f", "-"], _without(f"netdev {name}") + _without(f"inet {name}"))
 
 
 def filter_table(own: str, config: VEConfig) -> str:
@@ -68,18 +66,18 @@ def filter_table(own: str, config: VEConfig) -> str:
     return _replacing(f"netdev {own}", chains)
 
 
-def translation_table(name: str, ranges: str) -> str:
-    """Return nft's text that masquerades what leaves ``ranges``; ConfigError when they are none."""
-    try:
-        networks = [ip_network(word) for word in ranges.replace(",", " ").split()]
-    except ValueError as error:
-        raise ConfigError("vz.conf", "NAT_RANGES", str(error), hint="10.101.0.0/16") from error
+def translation_table(own: str, ranges: Sequence[Network], hidden: Sequence[str]) -> str:
+    """Return nft's text that masquerades what leaves ``ranges`` from the addresses ``hidden``."""
+    if not hidden:
+        return _without(f"inet {own}")
     rules = []
     for family, version in (("ip", 4), ("ip6", 6)):
-        if mine := ", ".join(str(one) for one in networks if one.version == version):
-            rules.append(f"{family} saddr {{ {mine} }} {family} daddr != {{ {mine} }} masquerade")
+        mine = ", ".join(one for one in hidden if ip_address(one).version == version)
+        others = ", ".join(str(one) for one in ranges if one.version == version)
+        if mine:
+            rules.append(f"{family} saddr {{ {mine} }} {family} daddr != {{ {others} }} masquerade")
     hook = "type nat hook postrouting priority srcnat; policy accept;"
-    return _replacing(f"inet {name}", [f"chain out {{ {hook}\n" + "\n".join(rules) + "\n}"])
+    return _replacing(f"inet {own}", [f"chain out {{ {hook}\n" + "\n".join(rules) + "\n}"])
 
 
 def bucket(name: str, rate_kbit: int) -> str:
@@ -95,10 +93,29 @@ def _burst_bytes(rate_kbit: int) -> int:
     return max(_LEAST_BURST_BYTES, rate_kbit * 1000 // 8 // 20)
 
 
+def _hidden(node: Node, config: VEConfig) -> list[str]:
+    """Return the addresses of a VE that nobody outside is to see."""
+    ranges = _ranges(node)
+    return [one for one in config.addresses if any(ip_address(one) in each for each in ranges)]
+
+
+def _ranges(node: Node) -> list[Network]:
+    try:
+        return [ip_network(word) for word in node.setting("NAT_RANGES").replace(",", " ").split()]
+    except ValueError as error:
+        hint = 'NAT_RANGES="10.101.0.0/16"'
+        raise ConfigError(node.etc / "vz.conf", "NAT_RANGES", str(error), hint=hint) from error
+
+
+def _without(table: str) -> str:
+    """Return nft's text that removes a table, whether it is there or not."""
+    return f"table {table} {{}}\ndelete table {table}\n"
+
+
 def _replacing(table: str, chains: Sequence[str]) -> str:
     """Return nft's text that makes a table anew in one step, whether it is there or not."""
     body = "\n".join(chains)
-    return f"table {table} {{}}\ndelete table {table}\ntable {table} {{\n{body}\n}}\n"
+    return f"{_without(table)}table {table} {{\n{body}\n}}\n"
 
 
 def _call(argv: Sequence[str], text: str, ok: Sequence[int] = (0,)) -> None:

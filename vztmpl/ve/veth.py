@@ -16,7 +16,6 @@ from vztmpl.ve.interface import Interface, host_mac
 
 def attach(config: VEConfig, pid: int) -> None:
     """Give a VE its Ethernet links and the host's links that are for it."""
-    _require(config.interfaces, config.netdevs)
     network.on_host(_made(config.interfaces, config.netdevs, pid))
     lines = [f"link set {name} up" for name in _names(config)]
     if not config.addresses:  # the way out is what its own network scripts say, not venet
@@ -25,15 +24,11 @@ def attach(config: VEConfig, pid: int) -> None:
 
 
 def change(pid: int, before: VEConfig, after: VEConfig) -> None:
-    """Change the Ethernet links of a running VE; a link is made anew when more than its bridge is.
-
-    Nothing is taken away before everything new is known to be possible.
-    """
+    """Change the Ethernet links of a running VE; one is made anew when more than its bridge is."""
     gone = [one for one in before.interfaces if one not in after.interfaces]
     new = [one for one in after.interfaces if one not in before.interfaces]
     left = [name for name in before.netdevs if name not in after.netdevs]
     taken = [name for name in after.netdevs if name not in before.netdevs]
-    _require(new, taken)
     rebridged = {one.ifname: one for one in new if _alike(one, gone)}
     if left:
         network.in_ve(pid, [f"link set {name} netns {os.getpid()}" for name in left])
@@ -44,6 +39,23 @@ def change(pid: int, before: VEConfig, after: VEConfig) -> None:
     made = [one for one in new if one.ifname not in rebridged]
     network.on_host(_made(made, taken, pid))
     network.in_ve(pid, [f"link set {name} up" for name in (*(one.ifname for one in made), *taken)])
+
+
+def require(before: VEConfig | None, after: VEConfig) -> None:
+    """Refuse what can't be made on this host, before anything is changed."""
+    mine = {one.host_ifname for one in before.interfaces} if before else set()
+    lent = before.netdevs if before else ()
+    for one in after.interfaces:
+        if one.bridge and not _exists(one.bridge):
+            hint = f"ip link add {one.bridge} type bridge"
+            raise _refused(f"this host has no bridge {one.bridge}", codes.VETH_ERROR, hint)
+        if one.host_ifname not in mine and _exists(one.host_ifname):
+            hint = "give it another host_ifname"
+            raise _refused(f"this host has a link {one.host_ifname}", codes.VETH_ERROR, hint)
+    for name in after.netdevs:
+        if name not in lent and not _exists(name):
+            hint = "`ip link` shows those there are"
+            raise _refused(f"this host has no link {name}", codes.NETWORK_ERROR, hint)
 
 
 def undo_commands(interfaces: Sequence[Interface]) -> list[str]:
@@ -79,18 +91,10 @@ def _names(config: VEConfig) -> list[str]:
     return [*(one.ifname for one in config.interfaces), *config.netdevs]
 
 
-def _require(interfaces: Sequence[Interface], netdevs: Sequence[str]) -> None:
-    """Refuse what this host does not have, before anything is changed."""
-    for kind, name in (
-        *(("bridge", one.bridge) for one in interfaces),
-        *(("link", n) for n in netdevs),
-    ):
-        # unlike /sys, this is of our own network namespace
-        if name and not Path(f"/proc/sys/net/ipv4/conf/{name}").exists():
-            raise VEError(
-                f"this host has no {kind} {name}",
-                vz_code=codes.VETH_ERROR if kind == "bridge" else codes.NETWORK_ERROR,
-                hint=f"ip link add {name} type bridge"
-                if kind == "bridge"
-                else "`ip link` shows them",
-            )
+def _exists(name: str) -> bool:
+    """Say whether there is such a link: unlike /sys, /proc is of our own network namespace."""
+    return Path(f"/proc/sys/net/ipv4/conf/{name}").exists()
+
+
+def _refused(problem: str, code: int, hint: str) -> VEError:
+    return VEError(problem, vz_code=code, hint=hint)
