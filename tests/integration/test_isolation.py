@@ -171,6 +171,10 @@ def test_the_node_itself_has_cpu_units(ve: Host) -> None:
     assert int(file.read_text()) == 2 * usual
     ve.vzctl("set", 0, "--cpuunits", "1000")
     assert int(file.read_text()) == usual
+    assert "not saved" in ve.run("vzctl", "set", 0, "--cpuunits", "500").stderr
+    ve.vzctl("restart", 101)
+    assert int(file.read_text()) == 2 * usual
+    (ve.sysroot / "run/vztmpl/0/unsaved").unlink()
     (ve.sysroot / "etc/vz/conf/0.conf").unlink()
-    assert ve.run("vzctl", "set", 0, "--physpages", "1G").returncode == 20
+    assert ve.run("vzctl", "set", 0, "--physpages", "1G").returncode == 21
     assert ve.run("vzctl", "stop", 0).returncode == 21

@@ -20,20 +20,22 @@ _USUAL_UNITS = {True: 1000, False: 1024}  # cpu.weight 100, cpu.shares 1024
 
 def units(node: Node) -> int:
     """Return the host's CPU units; 0 when nobody has set them."""
-    try:
-        text = shellvars.read(config.conf_path(node, 0)).get("CPUUNITS", "")
-    except FileNotFoundError:
-        text = ""
-    text = text or node.setting("VE0CPUUNITS")
+    values = config.read_unsaved(node, 0)
+    with suppress(FileNotFoundError):
+        values = {**shellvars.read(config.conf_path(node, 0)), **values}
+    text = values.get("CPUUNITS") or node.setting("VE0CPUUNITS")
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def save_units(node: Node, changes: Mapping[str, str]) -> None:
-    """Keep the host's CPU units in 0.conf, and put them in force."""
-    path = config.conf_path(node, 0)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = shellvars.read_text(path) if path.exists() else ""
-    write_text(path, shellvars.updated(text, changes))
+def change(node: Node, changes: Mapping[str, str], *, save: bool) -> None:
+    """Put the host's CPU units in force, until it reboots or for good: in 0.conf."""
+    if save:
+        path = config.conf_path(node, 0)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        text = shellvars.read_text(path) if path.exists() else ""
+        write_text(path, shellvars.updated(text, changes))
+    (node.run / "0").mkdir(parents=True, exist_ok=True)
+    config.write_unsaved(node, 0, {} if save else changes)
     balance(node)
 
 

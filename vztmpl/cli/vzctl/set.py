@@ -64,19 +64,13 @@ def _change(call: Call) -> None:
     save, mode = call.has("save"), _mode(call)
     decide = _decision(call)
     running = change(call.node, call.ctid, decide, call.warn, save=save, later=bool(mode))
-    if save:
-        call.say(f"CT configuration saved to {call.node.etc}/conf/{call.ctid}.conf")
-    elif running:
-        call.warn(
-            "Settings were not saved to config and will be lost when the container stops"
-            " (use --save flag)"
-        )
-    else:
+    if not save and not running:
         raise VEError(
             "the container does not run and nothing was saved",
             vz_code=codes.VE_NOT_RUNNING,
             hint="add --save",
         )
+    _tell_saved(call, save=save)
     if running and mode == "restart" and set_isolation.given(call):
         from vztmpl.ve import lifecycle
 
@@ -122,19 +116,23 @@ def _set_node(call: Call) -> None:
     """Set what the hardware node keeps for itself."""
     from vztmpl.ve import hostcpu
 
-    if [name for name, _ in call.options if name not in ("cpuunits", "save")]:
+    unknown = {name for name, _ in call.options} - {"cpuunits", "save"}
+    if unknown or not call.has("cpuunits"):
         raise VEError(
             "CT 0 is the hardware node; only --cpuunits can be set for it",
             vz_code=codes.INVALID_PARAMETER_VALUE,
-        )
-    if not call.has("cpuunits") or not call.has("save"):
-        raise VEError(
-            "--cpuunits of CT 0 works together with --save only",
-            vz_code=codes.INVALID_PARAMETER_SYNTAX,
             hint="vzctl set 0 --cpuunits NUM --save",
         )
-    hostcpu.save_units(call.node, changes(call, PARAMETERS))
-    call.say(f"CT configuration saved to {call.node.etc}/conf/0.conf")
+    save = call.has("save")
+    hostcpu.change(call.node, changes(call, PARAMETERS), save=save)
+    _tell_saved(call, save=save)
+
+
+def _tell_saved(call: Call, *, save: bool) -> None:
+    if save:
+        call.say(f"CT configuration saved to {call.node.etc}/conf/{call.ctid}.conf")
+        return
+    call.warn("Settings were not saved to config and hold until the next start (use --save flag)")
 
 
 def changes(call: Call, parameters: Sequence[Parameter]) -> dict[str, str]:
