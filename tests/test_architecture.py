@@ -36,6 +36,8 @@ OWNERS = {
     "tqdm": {"cli/progress.py"},
     "cyclonedx": {"build/sbom.py"},
     "packageurl": {"build/sbom.py"},
+    "termios": {"ve/terminal.py"},
+    "tty": {"ve/terminal.py"},
 }
 MAX_LINES = 300
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -1,6 +1,7 @@
 """The node: VEs come up with it in their order, go down cleanly with it, and `make install`."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -88,6 +89,18 @@ def test_a_node_goes_down_within_its_bound(tiny: Host, settings: Path) -> None:
     assert tiny.run("vz", "stop").returncode == 0
     assert tiny.vzlist("-1") == ""
     assert tiny.run("vz", "fly").returncode == 2
+
+
+def test_the_node_waits_for_a_command_that_works_on_a_ve(tiny: Host) -> None:
+    create(tiny, 101)
+    tiny.vzctl("start", 101)
+    lock = tiny.sysroot / "vz/lock/101.lck"
+    holder = subprocess.Popen(["flock", lock, "sleep", "1"])
+    time.sleep(0.1)
+    assert tiny.run("vzctl", "stop", 101).returncode == 9
+    assert tiny.run("vz", "stop").returncode == 0
+    assert holder.wait() == 0
+    assert tiny.vzlist("-1") == ""
 
 
 def test_the_units_are_what_their_readers_expect() -> None:

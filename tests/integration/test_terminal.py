@@ -106,3 +106,11 @@ def test_enter_gives_a_terminal_of_the_ves_own(ve: Host) -> None:
         shell.wait_for("interrupted: 130")
         shell.type("exit\n")
         shell.wait_for("exited from CT 101")
+
+
+def test_a_program_that_reads_nothing_holds_nothing_up(ve: Host) -> None:
+    with terminal(ve, "vzctl", "exec2", 101, "stty raw -echo; sleep 2; echo its end") as program:
+        time.sleep(0.5)
+        for _ in range(20):
+            program.type("x" * 1000)
+        program.wait_for("its end")

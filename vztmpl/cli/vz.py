@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vztmpl.cli.errors import guarded
 from vztmpl.cli.vzctl import exit_code
-from vztmpl.errors import ConfigError, UsageError, during
+from vztmpl.errors import ConfigError, LockedError, UsageError, during
 from vztmpl.settings import Node, load
 from vztmpl.ve import lifecycle, services
 from vztmpl.ve.config import VEConfig
@@ -28,6 +28,7 @@ Example: vz start
 """
 _STOPPED = 3
 _DEFAULT_BOUND_SECONDS = "300"
+_RETRY_SECONDS = 0.2
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -64,15 +65,29 @@ def _warn(config: VEConfig, line: str) -> None:
 def _stop(node: Node) -> int:
     end = time.monotonic() + _number(node, "STOP_ALL_TIMEOUT", _DEFAULT_BOUND_SECONDS)
 
-    def stop(config: VEConfig) -> None:
-        left_seconds = int(end - time.monotonic())
-        lifecycle.stop(
-            node, config.ctid, fast=left_seconds <= 0, within_seconds=left_seconds, forget=False
-        )
-
-    status = _all(services.to_stop(node), "stopping", _at_once(node), stop)
+    status = _all(
+        services.to_stop(node),
+        "stopping",
+        _at_once(node),
+        lambda config: _stop_one(node, config.ctid, end),
+    )
     _mark(node).unlink(missing_ok=True)
     return status
+
+
+def _stop_one(node: Node, ctid: int, end: float) -> None:
+    """Stop a VE, once no other command works on it, by ``end`` (time.monotonic)."""
+    while True:
+        left_seconds = int(end - time.monotonic())
+        fast = left_seconds <= 0
+        try:
+            lifecycle.stop(node, ctid, fast=fast, within_seconds=left_seconds, forget=False)
+        except LockedError:
+            if fast:
+                raise
+            time.sleep(_RETRY_SECONDS)
+        else:
+            return
 
 
 def _restart(node: Node) -> int:

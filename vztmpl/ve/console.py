@@ -49,7 +49,10 @@ def _relay(link: socket.socket) -> None:
             elif (wanted := keys.passed(typed)) is None:
                 return
             elif wanted:
-                link.send(wanted)
+                with suppress(
+                    BlockingIOError
+                ):  # nobody there reads; Esc . has to work all the same
+                    link.send(wanted, socket.MSG_DONTWAIT)
 
 
 class _Keys:

@@ -130,6 +130,7 @@ def restart(node: Node, ctid: int, warn: Warn) -> None:
         shut_down(node, config, fast=False)
         require_private(config)
         bring_up(node, config, warn)
+        services.remember(node, config)
 
 
 def init_ended(node: Node, ctid: int, token: str, warn: Warn) -> None:
@@ -171,6 +172,7 @@ def destroy(node: Node, ctid: int) -> None:
         ids.free_ids(node, config)
         configuration.forget(node, ctid)
         claims.unlink_name(node, config)
+        services.forget(node, ctid)
         runtime.console_log(node, ctid).unlink(missing_ok=True)
         if config.root.is_dir() and not any(config.root.iterdir()):
             config.root.rmdir()

@@ -83,26 +83,25 @@ def _received(listener: socket.socket) -> int:
 
 
 def _carry(terminal: int, ended: int) -> None:
-    """Move bytes both ways until the program ended and all that it said is shown."""
-    sources = [0, terminal, ended]
+    """Move bytes both ways until the program ended and all that it said is shown.
+
+    A program that reads nothing must not hold up what it says, nor our ears for its end.
+    """
+    os.set_blocking(terminal, False)
+    typed, sources = b"", [0, terminal, ended]
     while True:
-        ready, _, _ = select.select(sources, [], [])
+        wanted = [source for source in sources if source != 0 or not typed]
+        ready, writable, _ = select.select(wanted, [terminal] if typed else [], [])
         if terminal in ready:
             try:
                 os.write(1, os.read(terminal, _CHUNK))
             except OSError:  # EIO: nobody in the VE has its side open any more
-                sources.remove(terminal)
-                if ended in ready:
-                    return
+                typed, sources = b"", [ended]
         elif ended in ready:
             return
-        if 0 in ready and terminal in sources:
-            _typed(terminal, sources)
-
-
-def _typed(terminal: int, sources: list[int]) -> None:
-    typed = os.read(0, _CHUNK)
-    if not typed:  # our terminal went away; the program sees a hang-up when its own does
-        sources.remove(0)
-        return
-    os.write(terminal, typed)
+        if 0 in ready and 0 in sources:
+            typed = os.read(0, _CHUNK)
+            if not typed:  # our terminal went away
+                sources.remove(0)
+        if writable and typed:
+            typed = typed[os.write(terminal, typed) :]
