@@ -66,16 +66,26 @@ def lowers(live: Path) -> list[str]:
 
 
 def mount(node: Node, config: VEConfig, live: Path, root: Path, *, read_only: bool) -> None:
-    """Mount the layers; the base's mount is needed for a moment only."""
-    lower = node.run / f"lower-{config.ctid}"
+    """Mount the layers. Killed half-way it leaves no mount: it is made where nobody else sees it.
+
+    The overlay holds its own copy of the base's idmapped mount.
+    """
+    base, lower = _base(config, live), node.run / f"lower-{config.ctid}"
+    options = _options(config, live, lower, read_only=read_only)
     lower.mkdir(parents=True, exist_ok=True)
+
+    def stack() -> None:
+        host = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        kernel.own_mount_namespace()
+        kernel.bind_idmapped(base, lower, config.first_id, IDS_PER_VE)
+        kernel.mount(f"ve-{config.ctid}", root, "overlay", options=options)
+        made = kernel.open_tree(root)
+        kernel.set_namespace(Path(f"/proc/self/fd/{host}"), kernel.CLONE_NEWNS)
+        kernel.move_mount(made, root)
+
     try:
-        kernel.bind_idmapped(_base(config, live), lower, config.first_id, IDS_PER_VE)
-        try:
-            options = _options(config, live, lower, read_only=read_only)
-            kernel.mount(f"ve-{config.ctid}", root, "overlay", options=options)
-        finally:
-            kernel.unmount(lower, lazily=True)  # the overlay holds its own copy of this mount
+        with kernel.child_that(stack):
+            pass
     finally:
         lower.rmdir()
 
