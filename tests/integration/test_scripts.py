@@ -89,6 +89,8 @@ def test_a_script_of_the_hosts_runs_inside(ve: Host, tmp_path: Path, running: bo
     assert (result.stdout, result.returncode) == ("words vztmpl\n", 7), result.stderr
     script.write_text("echo by a shell: $2 $#; ls -A /tmp; exit 0\n")
     assert ve.vzctl("runscript", 101, script, "a", "b c") == "by a shell: b c 2\n"
+    relative = ve.run("env", f"--chdir={tmp_path}", "vzctl", "runscript", 101, "script", "a", "b")
+    assert (relative.stdout, relative.returncode) == ("by a shell: b 2\n", 0), relative.stderr
     assert ("running" in ve.vzctl("status", 101)) == running
     assert ve.run("vzctl", "runscript", 101, tmp_path / "none").returncode == 11
     assert not (ve.sysroot / "vz/private/101/live/upper/var/boots").exists() or running

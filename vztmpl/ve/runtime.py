@@ -15,7 +15,8 @@ of a pid namespace with SIGHUP and SIGINT for reboot(2).
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from vztmpl import kernel
@@ -62,8 +63,10 @@ def create(node: Node, config: VEConfig, group: Group, token: str, on_exit: Sequ
     null.chmod(0o666)
     read_end, write_end = os.pipe()
     os.set_inheritable(write_end, True)
-    os.chdir(folder)  # conmon makes a file "oom" where it was started
-    with kernel.child_that(lambda: _enter_mount_namespace(node, config, group)) as child:
+    with (
+        kernel.child_that(lambda: _enter_mount_namespace(node, config, group)) as child,
+        _working_in(folder),  # conmon makes a file "oom" where it was started
+    ):
         try:
             launch(
                 conmon_command(
@@ -214,6 +217,18 @@ def _enter_mount_namespace(node: Node, config: VEConfig, group: Group) -> None:
     kernel.mount(config.root, place, "", kernel.MS_BIND | kernel.MS_REC)
     if not group.hierarchies.unified:
         kernel.unmount(group.hierarchies.v2, lazily=True)
+
+
+@contextmanager
+def _working_in(folder: Path) -> Iterator[None]:
+    """Have another working folder for a while, and the old one again even if it is gone."""
+    here = os.open(".", os.O_PATH | os.O_CLOEXEC)
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.fchdir(here)
+        os.close(here)
 
 
 def _found(name: str) -> str:
