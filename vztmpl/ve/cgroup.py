@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vztmpl.errors import VEError
-from vztmpl.ve import codes
+from vztmpl.ve import codes, moving
 
 CONTROLLERS = ("memory", "pids", "cpu")
 """What the limits of a VE need."""
@@ -139,6 +139,7 @@ def write(group: Group, settings: Iterable[Setting]) -> None:
 
 def enter(folder: Path) -> None:
     """Move this process into a group."""
+    moving.finish()
     (folder / "cgroup.procs").write_text("0")
 
 

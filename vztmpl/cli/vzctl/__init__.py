@@ -6,7 +6,6 @@ it. The grammar is getopt_long's, as in OpenVZ; docs/adr/0003 says why this is n
 """
 
 import sys
-from _thread import start_new_thread
 from collections.abc import Mapping, Sequence
 
 from vztmpl.cli.errors import guarded
@@ -101,25 +100,10 @@ def _main(words: list[str]) -> int | None:
             hint="`vzctl --help` lists the commands",
         )
     if words[0] in _MOVING:
-        start_new_thread(_prepare_moving, ())
+        from vztmpl.ve import moving
+
+        moving.prepare()
     return _run(words[0], words[1:], quiet="--quiet" in flags)
-
-
-def _prepare_moving() -> None:
-    """Move ourselves into the control group that we are in.
-
-    The first process that is moved after a while waits for all processors to pass through the
-    kernel's scheduler, 4 to 18 ms; the next ones don't. So this is done while Python reads our
-    modules, and the move that counts is quick. Nothing depends on it.
-    """
-    from os import O_RDONLY, O_WRONLY, open, read, write
-
-    try:
-        own = read(open("/proc/self/cgroup", O_RDONLY), 4096).rpartition(b"0::")[2].strip()
-        for top in (b"/sys/fs/cgroup/unified", b"/sys/fs/cgroup"):  # a hybrid host, one of v2
-            write(open(b"%s%s/cgroup.procs" % (top, own), O_WRONLY), b"0")
-    except OSError:
-        return
 
 
 def _run(name: str, words: list[str], *, quiet: bool) -> int | None:
