@@ -45,6 +45,30 @@ def test_a_conf_that_makes_no_sense_is_named(node: settings.Node) -> None:
         config.load(node, 101)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        'CPUMASK="some"', 'CPUMASK="0-"', 'CPUMASK="1-2-3"', 'NODEMASK="0 1"',
+        'IOPRIO="high"', 'IOLIMIT="5M"',
+        'CPUS="-1"', 'VM_OVERCOMMIT="nan"', 'NUMPROC="1K"', 'KMEMSIZE="1:2:3"',
+    ],
+)  # fmt: skip
+def test_a_value_that_others_wrote_is_refused_with_the_file(node: settings.Node, line: str) -> None:
+    write(node, 101, f"{line}\n")
+    with pytest.raises(VEError, match=r"101\.conf: ") as caught:
+        config.load(node, 101)
+    assert caught.value.vz_code == 85
+
+
+def test_every_beancounter_is_read_from_a_conf_also_by_its_old_name(node: settings.Node) -> None:
+    write(node, 101, 'DCACHE="1M:2M"\nIPTENTRIES="20:20"\nKMEMSIZE="14372700:14790164"\n')
+    assert config.load(node, 101).beancounters == {
+        "dcachesize": (1 << 20, 2 << 20),
+        "numiptent": (20, 20),
+        "kmemsize": (14372700, 14790164),
+    }
+
+
 def test_names_stand_for_one_ve_only(node: settings.Node) -> None:
     write(node, 101, 'NAME="web"\n')
     write(node, 102, 'NAME="web"\n')

@@ -207,6 +207,7 @@ def test_masks_become_sets(
         ("", "0", "nodemask needs cpumask"),
         ("auto", "", "cpumask auto needs nodemask"),
         ("6-9", "", "this host has no cpu 8-9"),
+        ("3-1", "", "'3-1' names no cpu"),
         ("auto", "2", "this host has no node 2"),
     ],
 )

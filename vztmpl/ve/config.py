@@ -210,9 +210,9 @@ def _typed(node: Node, ctid: int, values: Mapping[str, str]) -> VEConfig:
         cpuunits=_whole("CPUUNITS", get("CPUUNITS") or "1000"),
         cpulimit=_whole("CPULIMIT", get("CPULIMIT") or "0"),
         cpus=_whole("CPUS", get("CPUS") or "0"),
-        cpumask=get("CPUMASK"),
-        nodemask=get("NODEMASK"),
-        ioprio=_whole("IOPRIO", get("IOPRIO")) if get("IOPRIO") else None,
+        cpumask=_mask("CPUMASK", get("CPUMASK")),
+        nodemask=_mask("NODEMASK", get("NODEMASK")),
+        ioprio=min(_whole("IOPRIO", get("IOPRIO")), 7) if get("IOPRIO") else None,
         iolimit=_whole("IOLIMIT", get("IOLIMIT") or "0"),
         iopslimit=_whole("IOPSLIMIT", get("IOPSLIMIT") or "0"),
         stop_timeout_seconds=_whole("STOP_TIMEOUT", get("STOP_TIMEOUT") or "120"),
@@ -289,3 +289,13 @@ def _factor(name: str, text: str) -> float:
     if not 0 <= factor < units.UNLIMITED:  # neither negative nor nan nor infinite
         raise VEError(f'{name}="{text}" is not a factor', vz_code=codes.INVALID_CONFIG)
     return factor
+
+
+def _mask(name: str, text: str) -> str:
+    ranges = [part.split("-") for part in text.split(",")]
+    if text in ("", "all", "auto") or all(
+        len(ends) <= 2 and all(end.isascii() and end.isdigit() for end in ends)  # noqa: PLR2004
+        for ends in ranges
+    ):
+        return text
+    raise VEError(f'{name}="{text}" is not a list as 0-3,6', vz_code=codes.INVALID_CONFIG)

@@ -83,6 +83,8 @@ def check(config: VEConfig, system: Path = SYSTEM) -> None:
     for kind, mask in (("cpu", config.cpumask), ("node", config.nodemask)):
         if mask not in ("", "all", "auto"):
             online = (system / f"{kind}/online").read_text().strip()
+            if not read_list(mask):
+                raise _wrong(f"{mask!r} names no {kind}", f"this host has {online}")
             if missing := set(read_list(mask)) - set(read_list(online)):
                 text = write_list(sorted(missing))
                 raise _wrong(f"this host has no {kind} {text}", f"it has {online}")
