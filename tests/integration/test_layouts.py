@@ -96,7 +96,7 @@ def test_a_limit_is_raised_and_lowered(host: Host, btrfs: Path, layout: str) -> 
     fields = ("-H", "-o", "layout,diskspace.s,diskspace.h,diskspace")
     shown, soft, hard, used_kb = host.vzlist(*fields, 101).split()
     assert (shown, soft, hard) == (layout, "460800", "460800")
-    assert 310 << 10 < int(used_kb) < 400 << 10
+    assert 290 << 10 < int(used_kb) < 400 << 10
     live = host.run("vzctl", "set", 101, "--diskspace", "700M", "--save")
     if layout == "btrfs":
         assert live.returncode == 0, live.stderr
