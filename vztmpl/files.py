@@ -9,7 +9,7 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from errno import ENOSPC
+from errno import ENOSPC, EXDEV
 from pathlib import Path
 from typing import IO
 
@@ -145,15 +145,25 @@ def _remove(top: Path) -> None:
 
     (``shutil.rmtree`` gives up at a thousand levels, and its import costs 3 ms.)
     """
-    doomed = [top]
+    doomed = [(top, top)]
     while doomed:
-        with os.scandir(doomed[-1]) as entries:
+        here, roof = doomed[-1]
+        with os.scandir(here) as entries:
             folders = [Path(entry) for entry in entries if not _removed(entry)]
         if not folders:
-            doomed.pop().rmdir()
-        for folder in folders:
-            doomed.append(top / os.urandom(8).hex())
-            folder.rename(doomed[-1])
+            here.rmdir()
+            doomed.pop()
+        doomed += [_moved(folder, roof) for folder in folders]
+
+
+def _moved(folder: Path, roof: Path) -> tuple[Path, Path]:
+    """Move a folder under ``roof``, or under its own parent; return where it is, and the roof."""
+    try:
+        return folder.rename(roof / os.urandom(8).hex()), roof
+    except OSError as error:
+        if error.errno != EXDEV:
+            raise
+    return folder, folder.parent  # the parent is a subvolume of btrfs, and a top of its own
 
 
 def _removed(entry: "os.DirEntry[str]") -> bool:
