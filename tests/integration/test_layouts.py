@@ -52,14 +52,14 @@ def test_a_ve_boots_and_owns_its_files(host: Host, btrfs: Path, layout: str) -> 
 
 @every_layout
 def test_two_ves_of_one_template_do_not_see_each_others_writes(
-    host: Host, btrfs: Path, tiny: str, layout: str
+    host: Host, btrfs: Path, tiny_template: str, layout: str
 ) -> None:
     for ctid in (101, 102):
-        create(host, btrfs, ctid, layout, template=tiny)
+        create(host, btrfs, ctid, layout, template=tiny_template)
         host.vzctl("mount", ctid)
         (root(host, ctid) / "etc/motd").write_text(str(ctid))
     assert [(root(host, ctid) / "etc/motd").read_text() for ctid in (101, 102)] == ["101", "102"]
-    create(host, btrfs, 103, layout, template=tiny)
+    create(host, btrfs, 103, layout, template=tiny_template)
     host.vzctl("mount", 103)
     assert (root(host, 103) / "etc/motd").read_text() == "hello\n"
     assert (root(host, 101) / "etc").stat().st_uid != (root(host, 102) / "etc").stat().st_uid

@@ -164,8 +164,10 @@ def test_running_ves_can_have_snapshots_where_they_are_of_one_moment(
     assert read(host) == "one\n"
 
 
-def test_layers_of_deleted_snapshots_are_joined_and_show_the_same(host: Host, tiny: str) -> None:
-    host.vzctl("create", 101, "--ostemplate", tiny)
+def test_layers_of_deleted_snapshots_are_joined_and_show_the_same(
+    host: Host, tiny_template: str
+) -> None:
+    host.vzctl("create", 101, "--ostemplate", tiny_template)
     top = root(host, 101)
     steps = (
         "mkdir -p d/e f; echo 1 > d/e/a; echo 1 > d/b; ln d/b d/c; echo 1 > f/x; rm bin",
@@ -195,8 +197,8 @@ def test_layers_of_deleted_snapshots_are_joined_and_show_the_same(host: Host, ti
     assert read(host) == "hello\n"
 
 
-def test_one_more_snapshot_than_the_kernel_takes_is_refused(host: Host, tiny: str) -> None:
-    host.vzctl("create", 101, "--ostemplate", tiny)
+def test_one_more_snapshot_than_the_kernel_takes_is_refused(host: Host, tiny_template: str) -> None:
+    host.vzctl("create", 101, "--ostemplate", tiny_template)
     take(host, ONE, "")
     area = host.sysroot / "vz/private/101"
     names = [f"{number:08}{ONE[8:]}" for number in range(60)]
@@ -212,8 +214,10 @@ def test_one_more_snapshot_than_the_kernel_takes_is_refused(host: Host, tiny: st
     assert read(host) == "hello\n"
 
 
-def test_an_image_gives_back_what_is_not_used(host: Host, tiny: str) -> None:
-    host.vzctl("create", 101, "--ostemplate", tiny, "--layout", "ploop", "--diskspace", "1G")
+def test_an_image_gives_back_what_is_not_used(host: Host, tiny_template: str) -> None:
+    host.vzctl(
+        "create", 101, "--ostemplate", tiny_template, "--layout", "ploop", "--diskspace", "1G"
+    )
     image = host.sysroot / "vz/private/101/live/root.hdd"
     host.disks.mkdir(exist_ok=True)
     place = host.disks / "image"
@@ -313,10 +317,12 @@ def test_commands_cut_short_anywhere_need_no_repair(
     assert [path.name for path in btrfs.iterdir() if not path.name.startswith(".base-")] == []
 
 
-def test_a_mounted_image_has_snapshots_where_blocks_can_be_shared(host: Host, tiny: str) -> None:
+def test_a_mounted_image_has_snapshots_where_blocks_can_be_shared(
+    host: Host, tiny_template: str
+) -> None:
     with mounted_image(host.disks / "xfs", "mkfs.xfs", "-q") as xfs:
         words = ("--layout", "ploop", "--private", f"{xfs}/$VEID", "--diskspace", "64M")
-        host.vzctl("create", 101, "--ostemplate", tiny, *words)
+        host.vzctl("create", 101, "--ostemplate", tiny_template, *words)
         host.vzctl("mount", 101)
         motd = root(host, 101) / "etc/motd"
         motd.write_text("one")
@@ -327,7 +333,9 @@ def test_a_mounted_image_has_snapshots_where_blocks_can_be_shared(host: Host, ti
         assert motd.read_text() == "two"
         host.vzctl("umount", 101)
         host.vzctl("destroy", 101)
-    host.vzctl("create", 101, "--ostemplate", tiny, "--layout", "ploop", "--diskspace", "64M")
+    host.vzctl(
+        "create", 101, "--ostemplate", tiny_template, "--layout", "ploop", "--diskspace", "64M"
+    )
     host.vzctl("mount", 101)
     refused = host.run("vzctl", "snapshot", 101)
     assert (refused.returncode, "can't share" in refused.stderr) == (32, True), refused.stderr
