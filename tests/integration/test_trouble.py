@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes import NAME as TINY
 from tests.integration.conftest import BIN, SIGNER, Host, call, left_behind
 
 pytestmark = pytest.mark.root
@@ -195,3 +196,16 @@ def test_the_same_recipe_gives_the_same_bytes(tmp_path: Path, templates: Path) -
         (folder / f"{MINIMAL}.tar.zst").read_bytes() for folder in (templates, tmp_path)
     )
     assert first == second
+
+
+def test_on_a_busy_host_every_program_runs_in_its_ves_group(tiny: Host) -> None:
+    tiny.vzctl("create", 101, "--ostemplate", TINY)
+    tiny.vzctl("start", 101)
+    busy = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(6)]
+    try:
+        groups = {tiny.inside(101, "grep ^0:: /proc/self/cgroup") for _ in range(30)}
+    finally:
+        for one in busy:
+            one.kill()
+            one.wait()
+    assert groups == {"0::/"}
