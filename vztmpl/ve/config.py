@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from vztmpl import shellvars
 from vztmpl.errors import VEError
 from vztmpl.settings import Node, shipped
-from vztmpl.ve import beancounters, codes, units
+from vztmpl.ve import beancounters, codes, units, variables
 from vztmpl.ve.disk import Disk
 
 if TYPE_CHECKING:
@@ -202,22 +202,22 @@ def _typed(node: Node, ctid: int, values: Mapping[str, str]) -> VEConfig:
         addresses=tuple(get("IP_ADDRESS").split()),
         nameservers=tuple(get("NAMESERVER").split()),
         search_domains=tuple(get("SEARCHDOMAIN").split()),
-        first_id=_whole("LOCAL_UID", get("LOCAL_UID", "0")),
+        first_id=variables.whole("LOCAL_UID", get("LOCAL_UID", "0")),
         onboot=get("ONBOOT"),
         disabled=get("DISABLED") == "yes",
         beancounters=_beancounters(values),
-        vm_overcommit=_factor("VM_OVERCOMMIT", get("VM_OVERCOMMIT") or "0"),
-        cpuunits=_whole("CPUUNITS", get("CPUUNITS") or "1000"),
-        cpulimit=_whole("CPULIMIT", get("CPULIMIT") or "0"),
-        cpus=_whole("CPUS", get("CPUS") or "0"),
-        cpumask=_mask("CPUMASK", get("CPUMASK")),
-        nodemask=_mask("NODEMASK", get("NODEMASK")),
-        ioprio=min(_whole("IOPRIO", get("IOPRIO")), 7) if get("IOPRIO") else None,
-        iolimit=_whole("IOLIMIT", get("IOLIMIT") or "0"),
-        iopslimit=_whole("IOPSLIMIT", get("IOPSLIMIT") or "0"),
-        stop_timeout_seconds=_whole("STOP_TIMEOUT", get("STOP_TIMEOUT") or "120"),
+        vm_overcommit=variables.factor("VM_OVERCOMMIT", get("VM_OVERCOMMIT") or "0"),
+        cpuunits=variables.whole("CPUUNITS", get("CPUUNITS") or "1000"),
+        cpulimit=variables.whole("CPULIMIT", get("CPULIMIT") or "0"),
+        cpus=variables.whole("CPUS", get("CPUS") or "0"),
+        cpumask=variables.mask("CPUMASK", get("CPUMASK")),
+        nodemask=variables.mask("NODEMASK", get("NODEMASK")),
+        ioprio=min(variables.whole("IOPRIO", get("IOPRIO")), 7) if get("IOPRIO") else None,
+        iolimit=variables.whole("IOLIMIT", get("IOLIMIT") or "0"),
+        iopslimit=variables.whole("IOPSLIMIT", get("IOPSLIMIT") or "0"),
+        stop_timeout_seconds=variables.whole("STOP_TIMEOUT", get("STOP_TIMEOUT") or "120"),
         disk=Disk.parse(values),
-        boot_order=_whole("BOOTORDER", get("BOOTORDER")) if get("BOOTORDER") else None,
+        boot_order=variables.whole("BOOTORDER", get("BOOTORDER")) if get("BOOTORDER") else None,
         interfaces=_interfaces(get("NETIF"), ctid),
         netdevs=_netdevs(get("NETDEV")),
         rate_kbit=_rate(get("RATE")),
@@ -263,7 +263,7 @@ def _isolation(get: Callable[[str], str]) -> "Isolation | None":
 
 def _rate(text: str) -> int:
     """Read ``device:class:kbit``; device and class are OpenVZ's and mean nothing here."""
-    return _whole("RATE", text.strip().rpartition(":")[2]) if text.strip() else 0
+    return variables.whole("RATE", text.strip().rpartition(":")[2]) if text.strip() else 0
 
 
 def _unsaved_path(node: Node, ctid: int) -> Path:
@@ -273,29 +273,3 @@ def _unsaved_path(node: Node, ctid: int) -> Path:
 def _path(node: Node, value: str, pattern: str, ctid: int) -> Path:
     text = (value or pattern).replace("${VEID}", str(ctid)).replace("$VEID", str(ctid))
     return node.below(text)
-
-
-def _whole(name: str, text: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise VEError(f'{name}="{text}" is not a number', vz_code=codes.INVALID_CONFIG)
-    return int(text)
-
-
-def _factor(name: str, text: str) -> float:
-    try:
-        factor = float(text)
-    except ValueError:
-        factor = -1.0
-    if not 0 <= factor < units.UNLIMITED:  # neither negative nor nan nor infinite
-        raise VEError(f'{name}="{text}" is not a factor', vz_code=codes.INVALID_CONFIG)
-    return factor
-
-
-def _mask(name: str, text: str) -> str:
-    ranges = [part.split("-") for part in text.split(",")]
-    if text in ("", "all", "auto") or all(
-        len(ends) <= 2 and all(end.isascii() and end.isdigit() for end in ends)  # noqa: PLR2004
-        for ends in ranges
-    ):
-        return text
-    raise VEError(f'{name}="{text}" is not a list as 0-3,6', vz_code=codes.INVALID_CONFIG)

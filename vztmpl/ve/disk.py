@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from vztmpl.errors import VEError
-from vztmpl.ve import codes, units
+from vztmpl.ve import codes, units, variables
 from vztmpl.ve.units import Unit
 
 LAYOUTS = ("overlay", "simfs", "btrfs", "ploop")
@@ -32,8 +32,8 @@ class Disk(NamedTuple):
             layout=layout(values.get("VE_LAYOUT") or LAYOUTS[0]),
             space_kb=_pair(values, "DISKSPACE", space),
             inodes=_pair(values, "DISKINODES", inodes),
-            quotatime_seconds=_whole(values, "QUOTATIME"),
-            quotaugidlimit=_whole(values, "QUOTAUGIDLIMIT"),
+            quotatime_seconds=variables.whole("QUOTATIME", values.get("QUOTATIME") or "0"),
+            quotaugidlimit=variables.whole("QUOTAUGIDLIMIT", values.get("QUOTAUGIDLIMIT") or "0"),
         )
 
     @property
@@ -87,13 +87,6 @@ def _pair(
     values: Mapping[str, str], name: str, read: Callable[[str], tuple[int, int]]
 ) -> tuple[int, int] | None:
     return read(values[name]) if values.get(name) else None
-
-
-def _whole(values: Mapping[str, str], name: str) -> int:
-    text = values.get(name) or "0"
-    if not (text.isascii() and text.isdigit()):
-        raise VEError(f'{name}="{text}" is not a number', vz_code=codes.INVALID_CONFIG)
-    return int(text)
 
 
 def _limit(pair: tuple[int, int] | None) -> int:
