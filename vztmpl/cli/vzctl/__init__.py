@@ -55,7 +55,7 @@ VERBS = {
     "init-ended": "init_ended",
 }
 _HIDDEN = ("delete", "init-ended")
-_MOVING = ("start", "restart", "exec", "exec2", "enter")
+_MOVING = ("start", "restart", "exec", "exec2", "exec3", "runscript", "enter")
 _FLAGS = ("--quiet", "--verbose", "--skiplock")
 
 
