@@ -145,11 +145,14 @@ def test_a_cache_keeps_to_its_limits_but_keeps_what_is_pinned_or_in_use(sh: Shel
     assert sh("prune", "--max-age", "5", "--max-size", "0") == 0
     assert sh.cached() == [NAME]
     assert sh("unpin", NAME) == 0
-    (sh.node / "vz/private/101").mkdir(parents=True)
-    (sh.node / "vz/private/101/base").symlink_to(sh.node / "vz/template/base" / sh.bases()[0])
+    (sh.node / "etc/vz/conf").mkdir(parents=True)
+    (sh.node / "etc/vz/conf/101.conf").touch()
+    live = sh.node / "vz/private/101/live"
+    live.mkdir(parents=True)
+    (live / "base").symlink_to(sh.node / "vz/template/base" / sh.bases()[0])
     assert sh("prune", "--max-age", "5") == 0
     assert sh.cached() == [NAME]
-    (sh.node / "vz/private/101/base").unlink()
+    (live / "base").unlink()
     assert sh("prune", "--max-age", "20", "--max-size", "1G") == 0
     assert sh.cached() == [NAME]
     assert sh.json("prune", "--max-age", "5") == {"removed": [NAME]}

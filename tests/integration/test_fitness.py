@@ -40,7 +40,7 @@ def lxc(host: Host, tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "ve").mkdir()
     tmp_path.chmod(0o755)
     host.vzctl("create", 101, "--ostemplate", MINIMAL)
-    base = (host.sysroot / "vz/private/101/base").resolve()
+    base = (host.sysroot / "vz/private/101/live/base").resolve()
     subprocess.run(["cp", "--archive", base, tmp_path / "ve/rootfs"], check=True)
     (tmp_path / "ve/config").write_text(_UNPRIVILEGED)
     (tmp_path / "ids").write_text("root:100000:65536\n")

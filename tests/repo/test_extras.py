@@ -16,7 +16,8 @@ from vztmpl.repo.remote import Remotes
 from vztmpl.repo.verify import verify
 from vztmpl.template.manifest import Manifest, TemplateFiles
 
-ALL = [f"{NAME}.{end}" for end in ("cdx.json", "json", "json.asc", "provenance.json", "tar.zst")]
+_ENDS = ("cdx.json", "json", "json.asc", "lock", "provenance.json", "tar.zst")
+ALL = [f"{NAME}.{end}" for end in _ENDS]
 
 
 def make(folder: Path, signer: Signer, *, serial: str = OLD, text: str = "{}\n") -> TemplateFiles:
