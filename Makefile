@@ -32,7 +32,7 @@ test: $(TESTED) lint
 	@.venv/bin/pytest
 
 bench: $(READY)
-	@bash bench/setup.sh lxc podman crun conmon
+	@bash bench/setup.sh lxc lxcfs podman crun conmon
 	@.venv/bin/python -m bench.ve
 	@.venv/bin/python -m bench.share
 

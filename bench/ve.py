@@ -18,7 +18,20 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.peers import CGROUPS, ROOT, WORK, Crun, Lxc, Ours, Peer, Podman, attempt, publish, run
+from bench.peers import (
+    CGROUPS,
+    ROOT,
+    WORK,
+    BareLxc,
+    Crun,
+    Lxc,
+    Ours,
+    Peer,
+    Podman,
+    attempt,
+    publish,
+    run,
+)
 from vztmpl import kernel
 
 STEPS = ("create", "start", "running", "exec", "stop", "destroy", "cycle")
@@ -96,7 +109,7 @@ def in_child(peer: Peer | Crun, work: Callable[[], Took | None]) -> Took | None:
 
 def measure(archive: Path, rounds: int) -> dict[str, list[Took]]:
     """Take everybody's times in turn; the first round warms up and does not count."""
-    peers: tuple[Peer, ...] = (Ours(), Lxc(), Podman())
+    peers: tuple[Peer, ...] = (Ours(), Lxc(), BareLxc(), Podman())
     crun = Crun()
     works: list[tuple[Peer | Crun, Callable[[], Took]]] = [
         *((peer, lambda peer=peer: life(peer)) for peer in peers),
@@ -166,7 +179,7 @@ def controllers() -> set[str]:
 
 
 def clear() -> None:
-    for name in ("node", "lxc", "podman", "crun", "repository"):
+    for name in ("node", "lxc", "lxc-bare", "podman", "crun", "repository"):
         run("rm", "-rf", WORK / name)
 
 
