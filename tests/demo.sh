@@ -25,13 +25,7 @@ make_key() {
     vztmpl key generate --name 'Demo Key' --email demo@example.org >/dev/null
   fi
 }
-build() {
-  if [ -f "$out/$template.json" ] && [ -z "$(find recipes vztmpl/build -newer "$archive" -type f -name '*[ly]' -print -quit)" ]; then
-    echo "    $template was built before; \`make clean\` has it built anew"
-  else
-    vztmpl build "$template" --out "$out" >/dev/null
-  fi
-}
+build() { vztmpl build "$template" --out "$out" >/dev/null; }
 serve() {
   rm -rf "$VZ_SYSROOT/repository"
   vztmpl publish "$VZ_SYSROOT/repository" "$archive" >/dev/null
