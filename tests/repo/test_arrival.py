@@ -20,10 +20,10 @@ from vztmpl.progress import Silent
 from vztmpl.repo import parallel
 from vztmpl.repo.cache import Cache
 from vztmpl.repo.client import Client, Fetched
-from vztmpl.repo.fetch import Patience
 from vztmpl.repo.origin import Origin
 from vztmpl.repo.publish import publish
 from vztmpl.repo.remote import Remotes
+from vztmpl.repo.source import Patience
 from vztmpl.repo.verify import verify_base, verify_cached
 from vztmpl.template import delta
 from vztmpl.template.entry import File

@@ -17,9 +17,10 @@ from vztmpl.files import replacing
 from vztmpl.progress import Progress
 from vztmpl.repo.cache import Cache
 from vztmpl.repo.download import Arriving, Download, altered
-from vztmpl.repo.fetch import Patience, Source, opened, worst
+from vztmpl.repo.fetch import opened, worst
 from vztmpl.repo.origin import Origin
 from vztmpl.repo.remote import Remote
+from vztmpl.repo.source import Patience, Source
 from vztmpl.repo.verify import SIGNATURE_MAX_BYTES, parse_named
 from vztmpl.template import archive, delta
 from vztmpl.template import manifest as manifests

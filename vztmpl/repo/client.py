@@ -9,9 +9,9 @@ from vztmpl.files import locked
 from vztmpl.progress import Progress
 from vztmpl.repo.arrival import Arrival
 from vztmpl.repo.cache import Cache
-from vztmpl.repo.fetch import Patience
 from vztmpl.repo.refresh import refresh
 from vztmpl.repo.remote import Remote, Remotes
+from vztmpl.repo.source import Patience
 from vztmpl.template.entry import Entry
 from vztmpl.template.index import Index
 from vztmpl.template.manifest import Manifest

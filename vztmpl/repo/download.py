@@ -15,7 +15,8 @@ from pathlib import Path
 
 from vztmpl.errors import NetworkError, NotFoundError, VerificationError, VztmplError
 from vztmpl.files import write_text
-from vztmpl.repo.fetch import CHUNK, Source, worst
+from vztmpl.repo.fetch import worst
+from vztmpl.repo.source import CHUNK, Source
 from vztmpl.template.entry import File
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 from vztmpl.errors import UsageError, VerificationError
-from vztmpl.repo.fetch import Source, opened
+from vztmpl.repo.fetch import opened
+from vztmpl.repo.source import Source
 from vztmpl.template.name import TemplateName
 from vztmpl.template.signature import verify_clear, verify_detached
 

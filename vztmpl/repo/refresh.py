@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 
 from vztmpl.errors import NetworkError, NotFoundError, VerificationError, VztmplError
 from vztmpl.repo import keys
-from vztmpl.repo.fetch import Patience, Source, opened, worst
+from vztmpl.repo.fetch import opened, worst
 from vztmpl.repo.keys import Trust, follow
 from vztmpl.repo.memory import Memory
 from vztmpl.repo.remote import Remote, Remotes
+from vztmpl.repo.source import Patience, Source
 from vztmpl.template import index as indexes
 from vztmpl.template.index import Index
 from vztmpl.template.signature import fingerprints, verify_clear

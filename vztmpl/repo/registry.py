@@ -18,8 +18,8 @@ from urllib.parse import quote, unquote, urljoin, urlsplit
 from vztmpl.errors import VerificationError, during
 from vztmpl.progress import Progress
 from vztmpl.repo import keys
-from vztmpl.repo.fetch import Answer, Patience, Source, not_found
 from vztmpl.repo.publish import KEY_FILE
+from vztmpl.repo.source import Answer, Patience, Source, not_found
 from vztmpl.repo.web import Web, web
 from vztmpl.template import index as indexes
 from vztmpl.template.index import Index

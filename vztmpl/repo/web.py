@@ -19,7 +19,7 @@ import requests
 from urllib3.exceptions import HTTPError
 
 from vztmpl.errors import NetworkError, VerificationError
-from vztmpl.repo.fetch import CHUNK, HINT, Answer, Patience, Source, not_found
+from vztmpl.repo.source import CHUNK, HINT, Answer, Patience, Source, not_found
 
 _MAX_REDIRECTS = 5
 _MAX_TOKEN_BYTES = 1 << 20
