@@ -9,6 +9,7 @@ from vztmpl.errors import VztmplError
 from vztmpl.progress import Progress
 from vztmpl.repo import keys
 from vztmpl.repo.builds import FOLDER
+from vztmpl.repo.formats import check as formats
 from vztmpl.repo.keys import Trust, follow
 from vztmpl.repo.publish import read_index
 from vztmpl.repo.verify import verify
@@ -37,6 +38,7 @@ def check(repository: Path, public_keys: bytes, progress: Progress) -> Checked:
     problems = [*_key_problems(repository, index)]
     for entry in index.entries:
         problems += _problems(repository, entry, trust.keys, progress)
+    problems += formats.problems(repository, index, trust.keys, progress)
     named = {entry.path for entry in index.entries}
     there = {str(path.relative_to(repository)) for path in repository.glob(f"{FOLDER}/*/*")}
     return Checked(index=index, problems=problems, left_over=sorted(there - named))

@@ -11,6 +11,7 @@ import pytest
 
 from tests.fakes import NAME, OLD, Signer, make_template
 from vztmpl.progress import Silent
+from vztmpl.repo.check import check
 from vztmpl.repo.formats.check import problems
 from vztmpl.repo.formats.config import Format, Publishing
 from vztmpl.repo.formats.known import measure
@@ -45,6 +46,13 @@ def found(repository: Path, signer: Signer) -> list[str]:
 
 def test_a_good_tree_has_no_problems(repository: Path, publisher: Signer) -> None:
     assert found(repository, publisher) == []
+
+
+def test_checking_a_repository_checks_what_others_read(repository: Path, publisher: Signer) -> None:
+    assert check(repository, publisher.public_key, Silent()).problems == []
+    flip(repository / "meta/1.0/index-user")
+    (problem,) = check(repository, publisher.public_key, Silent()).problems
+    assert problem.endswith("meta/1.0/index-user is not what the index leads to")
 
 
 def test_a_copy_without_hard_links_has_none_either(repository: Path, publisher: Signer) -> None:
