@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Any, Self, cast
+from typing import IO, Self, cast
 
 from vztmpl.errors import VerificationError
 from vztmpl.template.archive import Progress, decompressed
@@ -138,19 +138,29 @@ class _Source:
 
 
 class _Header(tarfile.TarInfo):
-    """A header that is checked as soon as it is read."""
+    """A header that is checked as soon as it is read.
+
+    By what ``tarfile`` documents alone: security updates have changed what it calls within.
+    """
 
     @classmethod
-    def frombuf(cls, buf: Any, encoding: str, errors: str) -> Self:
+    def fromtarfile(cls, tar: tarfile.TarFile) -> Self:
         try:
-            header = super().frombuf(buf, encoding, errors)
+            return super().fromtarfile(tar)
         except tarfile.EOFHeaderError:  # type: ignore[attr-defined] # typeshed lacks it
             raise
         except tarfile.HeaderError as error:  # tarfile itself would take it for the end
             raise ValueError(str(error)) from error
-        if header.type in (tarfile.GNUTYPE_SPARSE, tarfile.XGLTYPE):
+
+    @property
+    def type(self) -> bytes:
+        return self._type
+
+    @type.setter
+    def type(self, value: bytes) -> None:
+        if value in (tarfile.GNUTYPE_SPARSE, tarfile.XGLTYPE):
             raise ValueError("a sparse member, or a header for all members")
-        return header
+        self._type = value
 
 
 def _tar(source: _Source) -> tarfile.TarFile:
