@@ -78,21 +78,29 @@ def make_template(
 
 
 def template_of(
-    tree: Path, folder: Path, signer: Signer | None, serial: str = OLD
+    tree: Path,
+    folder: Path,
+    signer: Signer | None,
+    serial: str = OLD,
+    *,
+    name: str = NAME,
+    description: str = "a tiny one",
+    packages: dict[str, str] | None = None,
 ) -> TemplateFiles:
     """Make a signed template of a tree."""
-    files = TemplateFiles.of(folder, NAME)
+    files = TemplateFiles.of(folder, name)
     with files.archive.open("wb") as file:
         packed = archive.pack(tree, file, EPOCH)
     manifest = Manifest(
-        name=NAME,
+        name=name,
         serial=serial,
         digest=packed.digest,
         sha256=packed.sha256,
         size_bytes=packed.size_bytes,
         unpacked_bytes=packed.unpacked_bytes,
         epoch=EPOCH,
-        description="a tiny one",
+        description=description,
+        packages=packages or {},
     )
     write_manifest(files, manifest.to_json(), signer)
     return files

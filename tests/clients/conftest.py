@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes import EPOCH, FakeServer, Signer, web_server, write_manifest
+from tests.fakes import FakeServer, Signer, template_of, web_server
 from vztmpl.repo.formats.config import Format, Publishing
 from vztmpl.repo.publish import publish
-from vztmpl.template import archive
-from vztmpl.template.manifest import Manifest, TemplateFiles
+from vztmpl.template.manifest import TemplateFiles
 
 NAME = "busybox-1-x86_64"
 OLD, NEW = "20260101T0000Z", "20260202T0000Z"
@@ -118,21 +117,15 @@ def make_template(folder: Path, signer: Signer, serial: str) -> tuple[TemplateFi
     tree = folder / f"tree-{serial}"
     make_system(tree, serial)
     (folder / serial).mkdir()
-    files = TemplateFiles.of(folder / serial, NAME)
-    with files.archive.open("wb") as file:
-        packed = archive.pack(tree, file, EPOCH)
-    manifest = Manifest(
+    files = template_of(
+        tree,
+        folder / serial,
+        signer,
+        serial,
         name=NAME,
-        serial=serial,
-        digest=packed.digest,
-        sha256=packed.sha256,
-        size_bytes=packed.size_bytes,
-        unpacked_bytes=packed.unpacked_bytes,
-        epoch=EPOCH,
         description="Busybox, static",
         packages={"busybox-static": "1:1.35"},
     )
-    write_manifest(files, manifest.to_json(), signer)
     return files, tree
 
 
