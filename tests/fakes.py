@@ -16,8 +16,9 @@ from typing import IO
 import pytest
 
 from vztmpl.template import archive
+from vztmpl.template.index import Index
 from vztmpl.template.manifest import Manifest, TemplateFiles
-from vztmpl.template.signature import Keyring
+from vztmpl.template.signature import Keyring, verify_clear
 
 EPOCH = 1_700_000_000
 NAME = "tiny-1-x86_64"
@@ -110,6 +111,22 @@ def write_manifest(files: TemplateFiles, text: bytes, signer: Signer | None) -> 
     files.manifest.write_bytes(text)
     if signer:
         files.signature.write_bytes(signer.keyring.sign(text, signer.fingerprint))
+
+
+class SignedRepository:
+    """A repository whose index a test reads, alters and signs again."""
+
+    repository: Path
+    publisher: Signer
+
+    def index(self) -> Index:
+        signed = (self.repository / "index.json.asc").read_bytes()
+        return Index.parse(verify_clear(signed, self.publisher.public_key, "x")[0], "x")
+
+    def put_index(self, index: Index, signer: Signer | None = None) -> None:
+        signer = signer or self.publisher
+        signed = signer.keyring.sign(index.to_json(), signer.fingerprint, clear=True)
+        (self.repository / "index.json.asc").write_bytes(signed)
 
 
 Fault = Callable[["_Handler"], object]

@@ -14,7 +14,17 @@ from pathlib import Path
 import pytest
 
 from tests import fakes
-from tests.fakes import NAME, NEW, OLD, FakeServer, Signer, make_template, names_in, web_server
+from tests.fakes import (
+    NAME,
+    NEW,
+    OLD,
+    FakeServer,
+    SignedRepository,
+    Signer,
+    make_template,
+    names_in,
+    web_server,
+)
 from vztmpl.errors import NetworkError, VerificationError
 from vztmpl.progress import Silent
 from vztmpl.repo import parallel
@@ -27,14 +37,12 @@ from vztmpl.repo.source import Patience
 from vztmpl.repo.verify import verify_base, verify_cached
 from vztmpl.template import delta
 from vztmpl.template.entry import File
-from vztmpl.template.index import Index
-from vztmpl.template.signature import verify_clear
 
 HURRY = Patience(connect_seconds=2, silent_seconds=2, least_bytes=10_000, window_seconds=0.3)
 BIG = {serial: os.urandom(150_000).hex() for serial in (OLD, NEW)}
 
 
-class Place:
+class Place(SignedRepository):
     """A repository with two builds, an old and a new one, on two servers, and a node."""
 
     def __init__(self, folder: Path, repository: Path, publisher: Signer, url: str) -> None:
@@ -50,15 +58,6 @@ class Place:
 
     def fetch(self) -> Fetched:
         return self.client.fetch(NAME)
-
-    def index(self) -> Index:
-        signed = (self.repository / "index.json.asc").read_bytes()
-        return Index.parse(verify_clear(signed, self.publisher.public_key, "x")[0], "x")
-
-    def put_index(self, index: Index) -> None:
-        keys = self.publisher
-        signed = keys.keyring.sign(index.to_json(), keys.fingerprint, clear=True)
-        (self.repository / "index.json.asc").write_bytes(signed)
 
     def offer_only(self, serial: str) -> None:
         index = self.index()

@@ -25,6 +25,7 @@ from tests.fakes import (
     OLD,
     FakeServer,
     Fault,
+    SignedRepository,
     Signer,
     make_template,
     names_in,
@@ -34,14 +35,12 @@ from tests.fakes import (
 from vztmpl.cli.vztmpl import main
 from vztmpl.repo.publish import publish
 from vztmpl.template.entry import File
-from vztmpl.template.index import Index
 from vztmpl.template.manifest import TemplateFiles
-from vztmpl.template.signature import verify_clear
 
 REFUSED, NETWORK = 6, 5
 
 
-class Place:
+class Place(SignedRepository):
     """A repository with an old and a new build on a web server, and a node that knows it."""
 
     def __init__(self, folder: Path, first: Path, server: FakeServer, publisher: Signer) -> None:
@@ -49,15 +48,6 @@ class Place:
         self.template = folder / "node/vz/template"
         shutil.copytree(first, self.repository, dirs_exist_ok=True)
         self.folder = folder
-
-    def index(self) -> Index:
-        signed = (self.repository / "index.json.asc").read_bytes()
-        return Index.parse(verify_clear(signed, self.publisher.public_key, "x")[0], "x")
-
-    def put_index(self, index: Index) -> None:
-        keys = self.publisher
-        signed = keys.keyring.sign(index.to_json(), keys.fingerprint, clear=True)
-        (self.repository / "index.json.asc").write_bytes(signed)
 
     def newest(self) -> Path:
         return self.repository / f"templates/{NAME}/{NEW}"

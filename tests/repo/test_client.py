@@ -18,6 +18,7 @@ from tests.fakes import (
     OLD,
     FakeServer,
     Fault,
+    SignedRepository,
     Signer,
     make_template,
     names_in,
@@ -33,12 +34,11 @@ from vztmpl.repo.remote import Remotes
 from vztmpl.template.entry import Entry, File
 from vztmpl.template.index import EMPTY, Index
 from vztmpl.template.manifest import TemplateFiles
-from vztmpl.template.signature import verify_clear
 
 WHOLE = sorted([f"{NAME}.tar.zst", f"{NAME}.json", f"{NAME}.json.asc", f"{NAME}.origin"])
 
 
-class Place:
+class Place(SignedRepository):
     """A publisher's repository on a web server, and a node that knows it."""
 
     def __init__(self, folder: Path, publisher: Signer, server: FakeServer, first: Path) -> None:
@@ -53,15 +53,6 @@ class Place:
     def put(self, **how: str) -> None:
         """Publish a build."""
         put(self.repository, self.folder / "built", self.publisher, **how)
-
-    def index(self) -> Index:
-        signed = (self.repository / "index.json.asc").read_bytes()
-        return Index.parse(verify_clear(signed, self.publisher.public_key, "x")[0], "x")
-
-    def put_index(self, index: Index, signer: Signer | None = None) -> None:
-        signer = signer or self.publisher
-        signed = signer.keyring.sign(index.to_json(), signer.fingerprint, clear=True)
-        (self.repository / "index.json.asc").write_bytes(signed)
 
     def fetch(self, name: str = NAME, remote: str = "") -> Fetched:
         return self.client.fetch(name, remote)
